@@ -1,0 +1,3 @@
+export * from './contracts/log-store.js';
+export * from './contracts/state-machine.js';
+export * from './types.js';

@@ -1,0 +1,2 @@
+export * from './contracts/host.js';
+export * from './contracts/transport.js';
