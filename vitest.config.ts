@@ -1,0 +1,48 @@
+/**
+ * Three projects: `unit` (the packages and the scripts), `conformance` (one suite per contract, run
+ * on every adapter) and `cluster` (real processes, one file at a time). Every test has a bound.
+ */
+import { defineConfig } from 'vitest/config';
+
+const unitTimeoutMs = 20_000;
+const conformanceTimeoutMs = 60_000;
+const clusterTimeoutMs = 180_000;
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    maxWorkers: 2,
+    passWithNoTests: true,
+    teardownTimeout: 10_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['packages/*/test/**/*.test.ts', 'test/*.test.ts'],
+          testTimeout: unitTimeoutMs,
+          hookTimeout: unitTimeoutMs,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'conformance',
+          include: ['test/conformance/**/*.test.ts'],
+          testTimeout: conformanceTimeoutMs,
+          hookTimeout: conformanceTimeoutMs,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'cluster',
+          include: ['test/cluster/**/*.test.ts'],
+          testTimeout: clusterTimeoutMs,
+          hookTimeout: clusterTimeoutMs,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
