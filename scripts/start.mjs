@@ -1,0 +1,34 @@
+/**
+ * `npm start`: prepares the checkout, then runs the demonstration with the arguments given. Stdout
+ * belongs to the demonstration alone; its exit code becomes ours, and signals are passed on to it.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { build, install, root } from './setup.mjs';
+
+const entry = join(root, 'packages', 'moku', 'dist', 'demo', 'main.js');
+
+function runDemo(args) {
+  const child = spawn(process.execPath, [entry, ...args], { stdio: 'inherit' });
+  // A terminal sends its interrupt to the whole process group, so the child already has it.
+  process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'));
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  process.on('SIGHUP', () => child.kill('SIGHUP'));
+  child.on('error', (error) => {
+    process.stderr.write(`${error}\n`);
+    process.exit(1);
+  });
+  child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
+}
+
+try {
+  install();
+  build();
+  if (!existsSync(entry)) throw new Error(`There is no demonstration at ${entry}`);
+  runDemo(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${error}\n`);
+  process.exitCode = 1;
+}
