@@ -74,6 +74,16 @@ export const limits = {
   sessionsPerRegionMax: 10_000,
   /** Results remembered per client session and region. */
   resultsPerSessionMax: 4_096,
+  /** Bytes of such results. */
+  resultBytesPerSessionMax: 256 * KiB,
+  /** Nodes of one cluster. */
+  nodesMax: 1_024,
+  /** A node's address (host:port), UTF-8 bytes. */
+  addressBytesMax: 262,
+  /** Keyspaces of one cluster. */
+  keyspacesMax: 4_096,
+  /** Regions of one cluster. */
+  regionsMax: 200_000,
   /** Longest time to live of a key. */
   ttlMsMax: 10 * 365 * 24 * 3600 * 1000,
   /** Longest timeout of a request. */

@@ -25,11 +25,14 @@ export type Operation =
 
 /** Identifies a request for deduplication (P4). */
 export interface SessionRef {
-  /** Issued by the region's `openSession`; the log index of that entry. 0: not deduplicated, never retried. */
+  /**
+   * Issued by the region's `openSession`: the timestamp of that command, unique in the region for ever
+   * (several may be opened by one entry). 0: not deduplicated, never retried.
+   */
   readonly sessionId: number;
   /** 1, 2, … within the session. */
   readonly sequence: number;
-  /** Every sequence below this was answered: its result may be forgotten. */
+  /** Every sequence below this was answered: its result may be forgotten. 1 … sequence. */
   readonly answeredBelow: number;
 }
 
@@ -60,7 +63,19 @@ export type Command =
     }
   | { readonly type: 'registerNode'; readonly node: NodeDescriptor };
 
-export type WriteRefusal = 'conditionFailed' | 'epochMismatch' | 'sessionUnknown' | 'invalid' | 'keyspaceExists' | 'keyspaceConflict' | 'keyOutsideRegion';
+/** Why a command had no effect. All are certain no-ops of this attempt; only conditionFailed is remembered. */
+export type WriteRefusal =
+  | 'conditionFailed'
+  /** The region has another epoch: look it up anew, then send the same sequence again. */
+  | 'epochMismatch'
+  /** The session was dropped, or the sequence is below its floor: an earlier attempt may have been applied. */
+  | 'sessionUnknown'
+  | 'invalid'
+  /** createKeyspace: the name stands with other settings. */
+  | 'keyspaceConflict'
+  | 'keyOutsideRegion'
+  /** A bound of limits.ts: unanswered results of the session, keyspaces, regions or nodes of the cluster. */
+  | 'limitReached';
 
 export type CommandOutcome =
   | { readonly type: 'sessionOpened'; readonly sessionId: number }
@@ -87,7 +102,10 @@ export type Query =
       readonly recordsMax: number;
       readonly bytesMax: number;
       readonly withValues: boolean;
-      /** Only keys whose user part starts with this (hash keyspaces filter by it); empty: all. */
+      /**
+       * Hash keyspaces only: keys whose user part (behind the 8 bytes of the hash) starts with this;
+       * empty: all. Range keyspaces express a prefix by start and end.
+       */
       readonly userPrefix: Uint8Array;
     }
   /** xxHash64 over all live versions of the region in order, with the applied index it holds for. */
@@ -103,8 +121,15 @@ export interface RecordFound {
 }
 
 export type QueryOutcome =
-  /** One per key asked, undefined when absent. */
+  /**
+   * One per key asked, in order, undefined when absent. Fewer than asked (at least one) when the next
+   * record would pass limits.scanPageBytesMax: ask again for the rest.
+   */
   | { readonly type: 'found'; readonly records: readonly (RecordFound | undefined)[] }
+  /**
+   * The range asked for, cut to the region. May hold no record and yet `hasMore`: work is bounded also
+   * when a filter leaves everything out.
+   */
   | {
       readonly type: 'page';
       readonly records: readonly RecordFound[];
