@@ -21,7 +21,11 @@ export type Operation =
       /** Milliseconds from the entry's timestamp until the key expires; undefined: never. */
       readonly ttlMs: number | undefined;
     }
-  | { readonly type: 'delete'; readonly key: Uint8Array; readonly condition: Condition | undefined };
+  | {
+      readonly type: 'delete';
+      readonly key: Uint8Array;
+      readonly condition: Condition | undefined;
+    };
 
 /** Identifies a request for deduplication (P4). */
 export interface SessionRef {
@@ -48,7 +52,10 @@ export type Command =
       readonly operations: readonly Operation[];
     }
   /** Settles keys whose time has passed, met by a read (design §8: expiry is an entry). */
-  | { readonly type: 'expire'; readonly keys: readonly { readonly key: Uint8Array; readonly version: Timestamp }[] }
+  | {
+      readonly type: 'expire';
+      readonly keys: readonly { readonly key: Uint8Array; readonly version: Timestamp }[];
+    }
   // Meta, region 0 only.
   | {
       readonly type: 'createKeyspace';
@@ -92,7 +99,12 @@ export type CommandOutcome =
   | { readonly type: 'done' };
 
 export type Query =
-  | { readonly type: 'get'; readonly epochVersion: number; readonly keys: readonly Uint8Array[]; readonly withValues: boolean }
+  | {
+      readonly type: 'get';
+      readonly epochVersion: number;
+      readonly keys: readonly Uint8Array[];
+      readonly withValues: boolean;
+    }
   | {
       readonly type: 'scan';
       readonly epochVersion: number;
@@ -137,10 +149,18 @@ export type QueryOutcome =
       /** Where to go on: the last key looked at. */
       readonly lastKey: Uint8Array | undefined;
     }
-  | { readonly type: 'digest'; readonly appliedIndex: number; readonly records: number; readonly digest: string }
+  | {
+      readonly type: 'digest';
+      readonly appliedIndex: number;
+      readonly records: number;
+      readonly digest: string;
+    }
   | { readonly type: 'refused'; readonly reason: 'epochMismatch' | 'invalid' | 'keyOutsideRegion' }
   /** Keys past their time were met: propose `expire` for these, then ask again. */
-  | { readonly type: 'expired'; readonly keys: readonly { readonly key: Uint8Array; readonly version: Timestamp }[] };
+  | {
+      readonly type: 'expired';
+      readonly keys: readonly { readonly key: Uint8Array; readonly version: Timestamp }[];
+    };
 
 /** The answer to `describe`: everything a client needs to route. */
 export interface ClusterView {
@@ -148,7 +168,11 @@ export interface ClusterView {
   /** Raised by every change of meta (its applied index). */
   readonly revision: number;
   readonly nodes: readonly NodeDescriptor[];
-  readonly keyspaces: readonly { readonly keyspaceId: number; readonly name: string; readonly mode: KeyspaceMode }[];
+  readonly keyspaces: readonly {
+    readonly keyspaceId: number;
+    readonly name: string;
+    readonly mode: KeyspaceMode;
+  }[];
   /** Regions of the keyspaces asked for, in key order. */
   readonly regions: readonly import('@moku/base').RegionDescriptor[];
   /** Best knowledge of who leads: pairs of region and node; may be stale. */
