@@ -32,7 +32,7 @@ const stages = [
   {
     name: 'lint',
     boundMs: 2 * minuteMs,
-    commands: [[...bin('@biomejs', 'biome', 'bin', 'biome'), 'ci', '.']],
+    commands: [[...bin('@biomejs', 'biome', 'bin', 'biome'), 'ci', '--error-on-warnings', '.']],
   },
   {
     name: 'types',
