@@ -47,7 +47,7 @@ export function checkUserKey(key: Uint8Array): void {
 }
 
 /** Stored key of a user's key. Aliases `key` in range mode. Throws KEY_EMPTY, KEY_TOO_LARGE. */
-export function storedKeyOf(mode: KeyspaceMode, key: Uint8Array): Uint8Array {
+export function storedKey(mode: KeyspaceMode, key: Uint8Array): Uint8Array {
   checkUserKey(key);
   if (mode === 'range') return key;
   const stored = new Uint8Array(hashPrefixBytes + key.length);
@@ -57,7 +57,7 @@ export function storedKeyOf(mode: KeyspaceMode, key: Uint8Array): Uint8Array {
 }
 
 /** User's key of a stored key; aliases it. Throws FRAME_MALFORMED when it is too short for its mode. */
-export function userKeyOf(mode: KeyspaceMode, stored: Uint8Array): Uint8Array {
+export function userKey(mode: KeyspaceMode, stored: Uint8Array): Uint8Array {
   if (mode === 'range') return stored;
   if (stored.length <= hashPrefixBytes) {
     throw new MokuError('FRAME_MALFORMED', { field: 'storedKey', bytes: stored.length });
@@ -66,7 +66,7 @@ export function userKeyOf(mode: KeyspaceMode, stored: Uint8Array): Uint8Array {
 }
 
 /** True when `stored` lies in the region's range. */
-export function regionHolds(region: RegionDescriptor, stored: Uint8Array): boolean {
+export function contains(region: RegionDescriptor, stored: Uint8Array): boolean {
   return (
     compareBytes(stored, region.startKey) >= 0 &&
     (region.endKey === undefined || compareBytes(stored, region.endKey) < 0)
@@ -87,7 +87,7 @@ export function findRegionIndex(regions: readonly RegionDescriptor[], stored: Ui
     else high = middle;
   }
   const index = low - 1;
-  return index >= 0 && regionHolds(regions[index]!, stored) ? index : -1;
+  return index >= 0 && contains(regions[index]!, stored) ? index : -1;
 }
 
 /** The region that holds `stored`; undefined when none of `regions` (in key order) does. */
