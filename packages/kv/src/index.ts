@@ -4,5 +4,7 @@ export * from './commands.js';
 export * from './contracts/engine.js';
 export * from './contracts/machine.js';
 export * from './keys.js';
+export * from './memory-engine.js';
 export * from './query-codec.js';
 export * from './query-outcome-codec.js';
+export * from './scan-page.js';
