@@ -14,8 +14,11 @@ import { install, root } from './setup.mjs';
 
 const minuteMs = 60_000;
 const messageLinesMax = 12;
+const colors = process.stdout.isTTY ? {} : { NO_COLOR: '1', FORCE_COLOR: undefined };
+const biomeColors = process.stdout.isTTY ? [] : ['--colors=off'];
 
 const bin = (...path) => [process.execPath, join(root, 'node_modules', ...path)];
+const biome = bin('@biomejs', 'biome', 'bin', 'biome');
 const tsc = bin('typescript', 'bin', 'tsc');
 const vitest = (project, boundMs) => ({
   name: project,
@@ -32,7 +35,7 @@ const stages = [
   {
     name: 'lint',
     boundMs: 2 * minuteMs,
-    commands: [[...bin('@biomejs', 'biome', 'bin', 'biome'), 'ci', '--error-on-warnings', '.']],
+    commands: [[...biome, 'ci', '--error-on-warnings', ...biomeColors, '.']],
   },
   {
     name: 'types',
@@ -67,7 +70,7 @@ function killGroup(child, signal) {
 /** Exit code of the command, or a sentence when it did not end by itself. */
 function runCommand([command, ...args], boundMs) {
   return new Promise((resolve) => {
-    const env = { ...process.env, CI: 'true' };
+    const env = { ...process.env, CI: 'true', ...colors };
     const child = spawn(command, args, {
       cwd: root,
       detached: true,
@@ -102,7 +105,7 @@ async function runChecks(stage) {
 }
 
 function describe(command, outcome) {
-  const line = command.slice(1).map((part) => relative(root, join(root, part)) || part);
+  const line = command.slice(1).map((part) => part.replace(root, ''));
   return `${line.join(' ')}: ${typeof outcome === 'number' ? `exit code ${outcome}` : outcome}`;
 }
 
