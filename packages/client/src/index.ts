@@ -1,1 +1,2 @@
-export {};
+export { ClientDatabase, type ClientOptions } from './client.js';
+export * from './database.js';

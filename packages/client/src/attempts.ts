@@ -1,0 +1,114 @@
+/**
+ * One attempt at a region: whom to ask, and what the answer says about the next attempt.
+ *
+ * Invariant A1: an attempt that may have had an effect is reported as `isMaybe`; nothing else is (P5).
+ */
+import { type Clock, isMokuError, MokuError, type NodeId, type RegionDescriptor } from '@moku/base';
+import type { ClientRequest, RequestChannel } from '@moku/transport';
+import type { Channels } from './channels.js';
+import type { Deadline } from './deadline.js';
+import { raised } from './retry.js';
+import type { Router } from './router.js';
+
+export type AttemptResult =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  /** isPrompt: the next target is known; no pause is needed. */
+  | {
+      readonly kind: 'again';
+      readonly error: MokuError;
+      readonly isMaybe: boolean;
+      readonly isPrompt: boolean;
+    }
+  | { readonly kind: 'final'; readonly error: MokuError };
+
+/** An attempt that got no answer for this long is repeated elsewhere: safe, because writes are deduplicated. */
+const attemptMsMax = 5_000;
+
+export class Attempts {
+  private readonly channels: Channels;
+  private readonly router: Router;
+  private readonly clock: Clock;
+  private turn = 0;
+
+  constructor(channels: Channels, router: Router, clock: Clock) {
+    this.channels = channels;
+    this.router = router;
+    this.clock = clock;
+  }
+
+  /** Sends `request` to the region's leader as far as known, else to its replicas in turn. */
+  async attempt(
+    region: RegionDescriptor,
+    request: ClientRequest,
+    deadline: Deadline,
+  ): Promise<AttemptResult> {
+    const nodeId = this.target(region);
+    let channel: RequestChannel | undefined;
+    try {
+      channel = this.channels.opened(nodeId) ?? (await this.channels.to(nodeId));
+    } catch (error) {
+      this.router.setLeader(region.regionId, 0 as NodeId);
+      if (isMokuError(error, 'CLOSED')) return { kind: 'final', error };
+      return again(asMoku(error), false, false);
+    }
+    try {
+      const answer = await this.bounded(channel, request, deadline);
+      if (answer.kind === 'bytes') return answer;
+      return this.judge(region, raised(answer));
+    } catch (error) {
+      this.router.setLeader(region.regionId, 0 as NodeId);
+      const coded = asMoku(error);
+      return again(coded, coded.outcome === 'maybe', false);
+    }
+  }
+
+  private target(region: RegionDescriptor): NodeId {
+    const leader = this.router.leaderOf(region.regionId);
+    if (leader !== undefined) return leader;
+    const replicas = region.replicas;
+    const replica = replicas[this.turn++ % replicas.length];
+    if (replica === undefined) throw new MokuError('REGION_UNKNOWN', { regionId: region.regionId });
+    return replica.nodeId;
+  }
+
+  private async bounded(channel: RequestChannel, request: ClientRequest, deadline: Deadline) {
+    const controller = new AbortController();
+    const abort = (): void => controller.abort();
+    const timer = this.clock.after(attemptMsMax, abort);
+    deadline.signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await channel.request(request, controller.signal);
+    } finally {
+      timer.cancel();
+      deadline.signal.removeEventListener('abort', abort);
+    }
+  }
+
+  private judge(region: RegionDescriptor, error: MokuError): AttemptResult {
+    const isMaybe = error.outcome === 'maybe';
+    switch (error.code) {
+      case 'NOT_LEADER': {
+        const leader = Number(error.details['leaderNodeId'] ?? 0);
+        const isNews = leader !== 0 && leader !== this.router.leaderOf(region.regionId);
+        this.router.setLeader(region.regionId, leader as NodeId);
+        return again(error, isMaybe, isNews);
+      }
+      case 'PROPOSAL_LOST':
+      case 'REGION_UNKNOWN':
+      case 'UNAVAILABLE':
+      case 'CLOSED':
+        this.router.setLeader(region.regionId, 0 as NodeId);
+        return again(error, isMaybe, false);
+      default:
+        return error.retryable ? again(error, isMaybe, false) : { kind: 'final', error };
+    }
+  }
+}
+
+function again(error: MokuError, isMaybe: boolean, isPrompt: boolean): AttemptResult {
+  return { kind: 'again', error, isMaybe, isPrompt };
+}
+
+function asMoku(error: unknown): MokuError {
+  return error instanceof MokuError ? error : new MokuError('INTERNAL', {}, { cause: error });
+}

@@ -1,0 +1,119 @@
+/**
+ * How long a call may take: its timeout and the caller's AbortSignal in one. Every wait of the client
+ * goes through one of these, so that every wait has a bound.
+ */
+import { type Clock, limits, MokuError, type TimerHandle } from '@moku/base';
+import type { CallOptions } from './database.js';
+
+export const defaultTimeoutMs = 30_000;
+
+export class Deadline {
+  readonly signal: AbortSignal;
+  private readonly controller = new AbortController();
+  private readonly clock: Clock;
+  private readonly dueMs: number;
+  private readonly timer: TimerHandle;
+  private readonly caller: AbortSignal | undefined;
+  private readonly onCallerAbort = (): void => this.controller.abort();
+  readonly timeoutMs: number;
+
+  constructor(clock: Clock, options: CallOptions | undefined) {
+    const timeoutMs = options?.timeoutMs ?? defaultTimeoutMs;
+    if (!Number.isFinite(timeoutMs) || timeoutMs < 1 || timeoutMs > limits.timeoutMsMax) {
+      throw new MokuError('INVALID_ARGUMENT', {
+        field: 'timeoutMs',
+        value: timeoutMs,
+        min: 1,
+        max: limits.timeoutMsMax,
+      });
+    }
+    this.clock = clock;
+    this.timeoutMs = timeoutMs;
+    this.dueMs = clock.monotonicMs() + timeoutMs;
+    this.signal = this.controller.signal;
+    this.timer = clock.after(timeoutMs, () => this.controller.abort());
+    this.caller = options?.signal;
+    if (this.caller?.aborted) this.controller.abort();
+    else this.caller?.addEventListener('abort', this.onCallerAbort, { once: true });
+  }
+
+  get remainingMs(): number {
+    return Math.max(0, this.dueMs - this.clock.monotonicMs());
+  }
+
+  get isOver(): boolean {
+    return this.signal.aborted;
+  }
+
+  /** The error of a call that ended here: ABORTED by the caller, else TIMEOUT. `last` is what it met before. */
+  error(isMaybe: boolean, last: unknown): MokuError {
+    const isAborted = this.caller?.aborted === true;
+    const details: Record<string, unknown> = isAborted ? {} : { timeoutMs: this.timeoutMs };
+    if (last instanceof MokuError) details['last'] = last.code;
+    const cause = isAborted ? (this.caller?.reason ?? last) : last;
+    const error = new MokuError(isAborted ? 'ABORTED' : 'TIMEOUT', details, { cause });
+    return isMaybe ? error : error.withOutcome('definite');
+  }
+
+  /** Waits `ms`, or until the deadline, whichever is first. */
+  wait(ms: number): Promise<void> {
+    if (this.isOver) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        timer.cancel();
+        this.signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = this.clock.after(ms, done);
+      this.signal.addEventListener('abort', done, { once: true });
+    });
+  }
+
+  /** Frees the timer and the listener. Must be called once the call is over. */
+  end(): void {
+    this.timer.cancel();
+    this.caller?.removeEventListener('abort', this.onCallerAbort);
+  }
+}
+
+/** All calls of one database: each under its deadline, counted, so that closing can wait for them. */
+export class Calls {
+  readonly clock: Clock;
+  private underWay = 0;
+  private isClosed = false;
+  private onIdle: (() => void) | undefined;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  /** Runs `task` under a deadline of its own. Throws CLOSED (definite) once the database is closing. */
+  async run<R>(
+    options: CallOptions | undefined,
+    task: (deadline: Deadline) => Promise<R>,
+  ): Promise<R> {
+    if (this.isClosed) throw new MokuError('CLOSED', { field: 'database' });
+    const deadline = new Deadline(this.clock, options);
+    this.underWay += 1;
+    try {
+      return await task(deadline);
+    } finally {
+      deadline.end();
+      this.underWay -= 1;
+      if (this.underWay === 0) this.onIdle?.();
+    }
+  }
+
+  /** Refuses further calls and waits for those under way, at most `graceMs`. */
+  close(graceMs: number): Promise<void> {
+    this.isClosed = true;
+    if (this.underWay === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.clock.after(graceMs, resolve);
+      this.onIdle = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+}
