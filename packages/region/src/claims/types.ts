@@ -195,6 +195,8 @@ export type ClaimsEvent =
       readonly peer: NodeId;
       readonly sessionId: string;
       readonly reason: ClaimsCloseReason;
+      /** What was out of order, for the log; empty when `reason` says it all. */
+      readonly detail: string;
     }
   /** A peer that was quiet or without a session is heard again: probes to it resume. */
   | { readonly type: 'peerHeard'; readonly peer: NodeId }
