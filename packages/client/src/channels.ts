@@ -44,6 +44,11 @@ export class Channels {
     for (const node of nodes) this.addresses.set(node.nodeId, node.clientAddress);
   }
 
+  /** True when the node's address is known. */
+  knows(nodeId: NodeId): boolean {
+    return this.options.local?.nodeId === nodeId || this.addresses.has(nodeId);
+  }
+
   /** A channel to a node. Rejects with UNAVAILABLE (definite). */
   async to(nodeId: NodeId): Promise<RequestChannel> {
     const { local } = this.options;

@@ -16,6 +16,7 @@ import {
 } from '@moku/base';
 import type { ClusterView, Command, SessionRef } from '@moku/kv';
 import type { RequestChannel } from '@moku/transport';
+import { type Admin, ClusterAdmin } from './admin.js';
 import { Attempts } from './attempts.js';
 import { Channels } from './channels.js';
 import type { ClientCore } from './core.js';
@@ -42,6 +43,7 @@ export interface ClientOptions {
 }
 
 export class ClientDatabase implements Database {
+  readonly admin: Admin;
   private readonly options: ClientOptions;
   private readonly channels: Channels;
   private readonly core: ClientCore;
@@ -53,8 +55,10 @@ export class ClientDatabase implements Database {
     this.channels = new Channels(options);
     const router = new Router(this.channels);
     const attempts = new Attempts(this.channels, router, clock);
+    const calls = new Calls(clock);
+    this.admin = new ClusterAdmin(calls, this.channels, router);
     this.core = {
-      calls: new Calls(clock),
+      calls,
       router,
       writes: new Writes(attempts, new Sessions()),
       reads: new Reads(attempts),

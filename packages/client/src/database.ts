@@ -5,6 +5,7 @@
  */
 import type { KeyspaceMode } from '@moku/base';
 import type { ClusterView } from '@moku/kv';
+import type { Admin } from './admin.js';
 
 /** A key: 1 … limits.keyBytesMax bytes; strings stand for their UTF-8. */
 export type Key = string | Uint8Array;
@@ -132,6 +133,8 @@ export interface Database {
     name: string,
     options?: KeyspaceOptions & CallOptions,
   ): Promise<Keyspace<T>>;
+  /** Questions to single nodes: status, regions, digests. */
+  readonly admin: Admin;
   /** The cluster as the client knows it, freshly asked. */
   view(options?: CallOptions): Promise<ClusterView>;
   /** Waits for what is under way (at most `graceMs`, default 5,000), then ends the connections. */

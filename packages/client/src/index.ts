@@ -1,2 +1,3 @@
+export type { Admin, RegionDigest, RegionReport } from './admin.js';
 export { ClientDatabase, type ClientOptions } from './client.js';
 export * from './database.js';

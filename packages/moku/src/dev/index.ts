@@ -1,0 +1,1 @@
+export { DevCluster, type DevClusterOptions, type DevNode } from './cluster.js';
