@@ -10,6 +10,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
+import { whenAbandoned } from './parent.mjs';
 import { install, root } from './setup.mjs';
 
 const minuteMs = 60_000;
@@ -51,11 +52,12 @@ const stages = [
 ];
 
 let running;
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.on(signal, () => {
-    if (running !== undefined) killGroup(running, signal);
-    process.exit(1);
-  });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop(signal));
+whenAbandoned(() => stop('SIGTERM'));
+
+function stop(signal) {
+  if (running !== undefined) killGroup(running, signal);
+  process.exit(1);
 }
 
 /** Ends a child and whatever it started, which share its process group. */
@@ -118,7 +120,8 @@ async function runTests(stage, reportPath) {
   try {
     tally(JSON.parse(readFileSync(reportPath, 'utf8')), result);
   } catch (error) {
-    result.failures.push({ name: stage.name, message: `no report of the tests: ${error.message}` });
+    const message = `${describe(command, outcome)}; no report: ${error.message}`;
+    result.failures.push({ name: stage.name, message });
   }
   if (outcome !== 0 && result.failures.length === 0) {
     result.failures.push({ name: stage.name, message: describe(command, outcome) });
@@ -172,10 +175,17 @@ async function runStages(selected) {
   return results;
 }
 
+/** Lines of a failure that help: without frames of the runner, which reports a timeout oddly. */
+function readable(message) {
+  const text = message.replace('STACK_TRACE_ERROR', 'the test did not end in time');
+  const lines = text.split('\n').filter((line) => !/^ +at .*node_modules/.test(line));
+  return lines.slice(0, messageLinesMax);
+}
+
 function printSummary(results) {
   for (const { name, message } of results.flatMap((result) => result.failures)) {
     console.log(`\n✗ ${name}`);
-    for (const line of message.split('\n').slice(0, messageLinesMax)) console.log(`    ${line}`);
+    for (const line of readable(message)) console.log(`    ${line}`);
   }
   console.log('');
   for (const { stage, elapsedMs, passed, failed, skipped } of results) {

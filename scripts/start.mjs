@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { whenAbandoned } from './parent.mjs';
 import { build, install, root } from './setup.mjs';
 
 const entry = join(root, 'packages', 'moku', 'dist', 'demo', 'main.js');
@@ -16,6 +17,7 @@ function runDemo(args) {
   process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'));
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   process.on('SIGHUP', () => child.kill('SIGHUP'));
+  whenAbandoned(() => child.kill('SIGTERM'));
   child.on('error', (error) => {
     process.stderr.write(`${error}\n`);
     process.exit(1);
