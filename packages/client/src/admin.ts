@@ -2,14 +2,15 @@
  * Questions to one node about itself, and orders to the cluster that change no data.
  */
 import { MokuError, type NodeId, type RegionId } from '@moku/base';
-import { decodeQueryOutcome, encodeQuery } from '@moku/kv';
+import { decodeQueryOutcome, encodeQuery, storedKey } from '@moku/kv';
 import type { RegionStatus } from '@moku/region';
 import type { ClientAnswer, ClientRequest } from '@moku/transport';
 import type { Channels } from './channels.js';
-import type { CallOptions } from './database.js';
+import type { CallOptions, Key } from './database.js';
 import type { Calls } from './deadline.js';
 import { raised } from './retry.js';
-import type { Router } from './router.js';
+import { type Router, regionIn } from './router.js';
+import { keyBytes } from './values.js';
 
 export interface RegionDigest {
   /** Index up to which this holds: digests of replicas are comparable at equal indexes only. */
@@ -31,6 +32,8 @@ export interface Admin {
   regions(nodeId: NodeId, options?: CallOptions): Promise<readonly RegionReport[]>;
   /** Digest over all live data of a replica as it is now on that node. */
   digest(nodeId: NodeId, regionId: RegionId, options?: CallOptions): Promise<RegionDigest>;
+  /** The region that holds a key of a keyspace. */
+  locate(keyspace: string, key: Key, options?: CallOptions): Promise<RegionId>;
   /** Asks the region's leader to hand over to the replica on `to`. */
   transferLeadership(regionId: RegionId, to: NodeId, options?: CallOptions): Promise<void>;
 }
@@ -60,9 +63,19 @@ export class ClusterAdmin implements Admin {
     const answer = await this.ask(nodeId, { kind: 'inspect', regionId, query }, options);
     if (answer.kind !== 'bytes') throw raised(answer);
     const outcome = decodeQueryOutcome(answer.bytes);
-    if (outcome.type !== 'digest') throw new MokuError('MALFORMED_REQUEST', { answer: outcome.type });
+    if (outcome.type !== 'digest')
+      throw new MokuError('MALFORMED_REQUEST', { answer: outcome.type });
     const { appliedIndex, records, digest } = outcome;
     return { appliedIndex, records, digest };
+  }
+
+  async locate(keyspace: string, key: Key, options?: CallOptions): Promise<RegionId> {
+    const cached = this.router.cached(keyspace);
+    const routes =
+      cached ?? (await this.calls.run(options, (deadline) => this.router.find(keyspace, deadline)));
+    if (routes === undefined)
+      throw new MokuError('KEYSPACE_UNKNOWN', { field: 'keyspace', name: keyspace });
+    return regionIn(routes, storedKey(routes.keyspace.mode, keyBytes(key))).regionId;
   }
 
   async transferLeadership(regionId: RegionId, to: NodeId, options?: CallOptions): Promise<void> {
@@ -71,7 +84,11 @@ export class ClusterAdmin implements Admin {
     json(await this.ask(leader, { kind: 'transferLeadership', regionId, to }, options));
   }
 
-  private ask(nodeId: NodeId, request: ClientRequest, options?: CallOptions): Promise<ClientAnswer> {
+  private ask(
+    nodeId: NodeId,
+    request: ClientRequest,
+    options?: CallOptions,
+  ): Promise<ClientAnswer> {
     return this.calls.run(options, async (deadline) => {
       if (!this.channels.knows(nodeId)) await this.router.view('', deadline);
       const channel = await this.channels.to(nodeId);

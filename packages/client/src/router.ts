@@ -116,7 +116,8 @@ export class Router {
   }
 }
 
-function regionIn(routes: Routes, storedKey: Uint8Array): RegionDescriptor {
+/** Throws REGION_UNKNOWN when no region of the routes holds the key. */
+export function regionIn(routes: Routes, storedKey: Uint8Array): RegionDescriptor {
   const region = findRegion(routes.regions, storedKey);
   if (region === undefined)
     throw new MokuError('REGION_UNKNOWN', { keyspace: routes.keyspace.name });

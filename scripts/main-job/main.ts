@@ -1,0 +1,185 @@
+/**
+ * `npm start`: three node processes, real places, a kill, and the proof that nothing was lost.
+ * Results go to stdout, progress to stderr. Exit code 1 when anything is off.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { connect, type Database } from 'moku';
+import { DevCluster } from 'moku/dev';
+import { failover, nodeLoads } from './failover.js';
+import { load, quantile, type Spaces, sliceRecords } from './load.js';
+import { MemoryWatch } from './memory.js';
+import { nameBounds, type Place, type PlaceRecord, readPlaces } from './places.js';
+import { Progress } from './progress.js';
+import { howToTalk, loadTable, resultTable, type Summary } from './report.js';
+import { type StreamTarget, WriteStream } from './stream.js';
+import { compareDigests, countLost } from './verify.js';
+
+const regionsPerKeyspace = 24;
+
+const usage = `npm start [-- options]
+
+Starts three nodes, loads 171,075 places, kills a node while writes go on, proves that nothing is lost.
+
+  --exit        end afterwards instead of leaving the cluster running
+  --json        one JSON line at the end of stdout; nothing else there
+  --dir DIR     keep the nodes' directories here (default: a temporary one, removed at the end)
+  --help        this text
+`;
+
+interface Options {
+  readonly exit: boolean;
+  readonly json: boolean;
+  readonly dir: string | undefined;
+}
+
+function options(): Options | undefined {
+  const { values } = parseArgs({
+    options: {
+      exit: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      dir: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  return { exit: values.exit, json: values.json, dir: values.dir };
+}
+
+async function openSpaces(db: Database, records: readonly PlaceRecord[]): Promise<Spaces> {
+  const places = await db.keyspace<Place>('places', { mode: 'hash', regions: regionsPerKeyspace });
+  const bounds = nameBounds(records, regionsPerKeyspace);
+  const names = await db.keyspace<Place>('names', {
+    mode: 'range',
+    regions: regionsPerKeyspace,
+    bounds,
+  });
+  return { places, names };
+}
+
+/** One loaded key for each region, for the stream to write beside. */
+async function targets(
+  db: Database,
+  spaces: Spaces,
+  records: readonly PlaceRecord[],
+): Promise<StreamTarget[]> {
+  const found = new Map<number, StreamTarget>();
+  for (const { placeKey, nameKey, place } of records) {
+    if (found.size === regionsPerKeyspace * 2) break;
+    for (const [keyspace, nearKey] of [
+      [spaces.places, placeKey],
+      [spaces.names, nameKey],
+    ] as const) {
+      const regionId = await db.admin.locate(keyspace.name, nearKey);
+      if (!found.has(regionId)) found.set(regionId, { regionId, keyspace, nearKey, place });
+    }
+  }
+  return [...found.values()];
+}
+
+async function run(
+  db: Database,
+  cluster: DevCluster,
+  progress: Progress,
+  isJson: boolean,
+): Promise<Summary> {
+  const memory = new MemoryWatch(cluster);
+  const records = readPlaces();
+  const spaces = await openSpaces(db, records);
+  const loaded = await load(spaces, records, progress);
+  if (!isJson)
+    process.stdout.write(`${loadTable(loaded, await nodeLoads(db, cluster), sliceRecords)}\n`);
+
+  const streamTargets = await targets(db, spaces, records);
+  const stream = new WriteStream(streamTargets);
+  const regionIds = streamTargets.map((target) => target.regionId);
+  const fail = await failover(db, cluster, stream, regionIds, progress);
+  await stream.stop();
+
+  const lost = await countLost(db, records, stream.acknowledged, progress);
+  const digests = await compareDigests(db, 30_000, progress);
+  memory.stop();
+  const resumeMs = Math.round(
+    fail.stuck.length > 0 ? Number.POSITIVE_INFINITY : (fail.resumedMs.at(-1) ?? 0),
+  );
+  const digestsEqual = digests.unequal.length === 0;
+  return {
+    ok: lost === 0 && digestsEqual && fail.stuck.length === 0 && loaded.records === records.length,
+    records: loaded.records,
+    placesPerSecond: Math.round(loaded.records / loaded.seconds),
+    writesPerSecond: Math.round(loaded.writes / loaded.seconds),
+    p50Ms: round(quantile(loaded.latenciesMs, 0.5)),
+    p99Ms: round(quantile(loaded.latenciesMs, 0.99)),
+    singleP50Ms: round(quantile(fail.steadyMs, 0.5)),
+    singleP99Ms: round(quantile(fail.steadyMs, 0.99)),
+    killedNode: fail.killed,
+    killedLed: fail.ledRegions,
+    resumeP50Ms: Math.round(quantile(fail.resumedMs, 0.5)),
+    resumeMs,
+    regionsStuck: fail.stuck.length,
+    catchUpMs: Math.round(fail.catchUpMs),
+    acknowledged: loaded.writes + stream.acknowledged.length,
+    failedWrites: stream.failures.length,
+    lost,
+    regions: digests.regions,
+    replicas: digests.replicas,
+    digestsEqual,
+    rssMbMax: memory.rssMbMax,
+    node: process.version,
+  };
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}
+
+/** Resolves when the user or the system asks the process to end. */
+function interrupted(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+      process.once(signal, () => resolve());
+  });
+}
+
+async function main(): Promise<number> {
+  const chosen = options();
+  if (chosen === undefined) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const progress = new Progress(false);
+  const dir = chosen.dir ?? mkdtempSync(join(tmpdir(), 'moku-'));
+  const ended = interrupted();
+  progress.say(`starting 3 nodes in ${dir}`);
+  const cluster = await DevCluster.start({ nodes: 3, dir });
+  const db = connect({ nodes: cluster.clientAddresses });
+  try {
+    const summary = await Promise.race([
+      run(db, cluster, progress, chosen.json),
+      ended.then(() => Promise.reject(new Error('interrupted'))),
+    ]);
+    if (!chosen.json) process.stdout.write(`${resultTable(summary)}\n`);
+    if (!chosen.exit) {
+      process.stdout.write(`${howToTalk(cluster)}\n`);
+      await ended;
+    }
+    if (chosen.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+    return summary.ok ? 0 : 1;
+  } finally {
+    await db.close({ graceMs: 1_000 });
+    await cluster.stop();
+    if (chosen.dir === undefined) rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`${error instanceof Error ? error.stack : message}\n`);
+  if (process.argv.includes('--json'))
+    process.stdout.write(`${JSON.stringify({ ok: false, error: message })}\n`);
+  process.exitCode = 1;
+}
