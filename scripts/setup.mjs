@@ -54,7 +54,7 @@ function run(what, command, args) {
   const result = spawnSync(command, args, {
     cwd: root,
     encoding: 'utf8',
-    env: { ...process.env, CI: 'true' },
+    env: { ...process.env, CI: 'true', npm_config_loglevel: 'warn' },
     maxBuffer: outputBytesMax,
     shell: process.platform === 'win32',
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -27,6 +27,15 @@ function judge(rule: Rule, path: string, text: string): string[] {
 
 const raftPath = 'packages/raft/src/a.ts';
 const testPath = 'packages/raft/test/a.test.ts';
+const manifest = {
+  'packages/kv/package.json': JSON.stringify({
+    exports: {
+      '.': { default: './dist/index.js' },
+      './memory': { default: './dist/memory/index.js' },
+    },
+    bin: { kv: './dist/cli/run.js' },
+  }),
+};
 const lines = (count: number): string => 'x();\n'.repeat(count);
 
 describe('floors', () => {
@@ -113,6 +122,24 @@ describe('boundaries', () => {
   });
 });
 
+describe('boundaries that a manifest moves', () => {
+  const at = (specifier: string) =>
+    messages(boundariesRule, {
+      ...manifest,
+      'test/a.test.ts': `import { a } from '${specifier}';`,
+    });
+
+  it('a path that the manifest exports passes, and another fails', () => {
+    expect(at('@moku/kv/memory')).toEqual([]);
+    expect(at('@moku/kv/memory/index.js')).toHaveLength(1);
+  });
+
+  it('a URL of a file to start passes', () => {
+    const text = `spawn(new URL('../packages/moku/dist/cli/main.js', import.meta.url));`;
+    expect(judge(boundariesRule, 'test/a.test.ts', text)).toEqual([]);
+  });
+});
+
 describe('cycles', () => {
   it('files that import each other through a third fail, with the way round', () => {
     const found = messages(cyclesRule, {
@@ -133,10 +160,12 @@ describe('cycles', () => {
 });
 
 describe('barrels', () => {
-  it('a re-export fails, except from the index of a package', () => {
+  it('a re-export fails, except from an index that the manifest exports', () => {
     const text = `export * from './b.js'; export { c } from './c.js';`;
-    expect(judge(barrelsRule, 'packages/kv/src/txn/index.ts', text)).toHaveLength(2);
-    expect(judge(barrelsRule, 'packages/kv/src/index.ts', text)).toEqual([]);
+    const check = (path: string) => messages(barrelsRule, { ...manifest, [path]: text });
+    expect(check('packages/kv/src/txn/index.ts')).toHaveLength(2);
+    expect(check('packages/kv/src/index.ts')).toEqual([]);
+    expect(check('packages/kv/src/memory/index.ts')).toEqual([]);
   });
 });
 
@@ -230,7 +259,7 @@ describe('lengths', () => {
 });
 
 describe('dead exports', () => {
-  const index = { 'packages/kv/src/index.ts': `export { a } from './a.js';` };
+  const index = { ...manifest, 'packages/kv/src/index.ts': `export { a } from './a.js';` };
 
   it('an export that nobody imports fails', () => {
     const files = { ...index, 'packages/kv/src/a.ts': 'export const a = 1;\nexport const b = 2;' };
@@ -255,10 +284,20 @@ describe('dead exports', () => {
   });
 
   it('a product file that nobody imports fails, unless a worker starts there', () => {
-    const files = { 'packages/kv/src/index.ts': '', 'packages/kv/src/worker.ts': 'run();' };
+    const files = {
+      ...manifest,
+      'packages/kv/src/index.ts': '',
+      'packages/kv/src/worker.ts': 'run();',
+    };
     expect(messages(deadExportsRule, files)).toEqual(['no file imports it']);
     files['packages/kv/src/index.ts'] = `new Worker(new URL('./worker.js', import.meta.url));`;
     expect(messages(deadExportsRule, files)).toEqual([]);
+  });
+
+  it('the commands and other entries of the manifest need no importer', () => {
+    const run = { 'packages/kv/src/cli/run.ts': 'run();' };
+    expect(messages(deadExportsRule, run)).toHaveLength(1);
+    expect(messages(deadExportsRule, { ...manifest, ...run })).toEqual([]);
   });
 });
 

@@ -3,13 +3,14 @@
  * is imported by somebody, or is where a process or a worker starts. A type needs no importer if its
  * own file uses it, as it may then be part of the shape of something that is imported.
  */
+import { entriesOf } from './entries.js';
 import type { Problem, Project, Rule } from './project.js';
 import { nameOf, resolveRelative, type SourceFile, walk } from './source.js';
 
 export const deadExportsRule: Rule = { name: 'dead exports', check };
 
 const entryPattern =
-  /(^packages\/[^/]+\/src\/(.+\/)?(index|main)\.ts|\.test\.ts|\.config\.ts)$|^(scripts|bench)\/[^/]+$/;
+  /(^packages\/[^/]+\/src\/(.+\/)?main\.ts|\.test\.ts|\.config\.ts)$|^(scripts|bench)\/[^/]+$/;
 
 interface Uses {
   /** Names imported from each file; `*` for all. */
@@ -20,10 +21,11 @@ interface Uses {
 
 function check(project: Project): Problem[] {
   const uses = collectUses(project);
+  const { indexes, commands } = entriesOf(project);
   const problems: Problem[] = [];
   for (const file of project.sources.values()) {
     const { path } = file;
-    if (entryPattern.test(path)) continue;
+    if (entryPattern.test(path) || indexes.has(path) || commands.has(path)) continue;
     const used = uses.names.get(path);
     if (used === undefined && !uses.started.has(path) && file.place.zone === 'src') {
       problems.push({ path, message: 'no file imports it' });
