@@ -65,6 +65,13 @@ export function userKey(mode: KeyspaceMode, stored: Uint8Array): Uint8Array {
   return stored.subarray(hashPrefixBytes);
 }
 
+/** The next key in bytewise order: the key with a zero byte behind it. */
+export function successor(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
+}
+
 /** True when `stored` lies in the region's range. */
 export function contains(region: RegionDescriptor, stored: Uint8Array): boolean {
   return (
