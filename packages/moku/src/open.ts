@@ -4,14 +4,19 @@
 import { randomBytes } from 'node:crypto';
 import { createPrng, MokuError, type NodeDescriptor, toNodeId } from '@moku/base';
 import { ClientDatabase, type Database } from '@moku/client';
-import { type Listen, type NodeTimings, type RunningNode, startNode } from '@moku/node';
+import { type NodeTimings, type RunningNode, startNode } from '@moku/node';
 import { createSystemClock, dialRequestChannel, localChannel } from '@moku/transport';
+import { parseAddress } from './address.js';
 
 export interface MemberOptions {
   /** This node's id in the cluster: 1 … 65,535. */
   readonly nodeId: number;
   /** All nodes of the cluster, this one included: where they listen for each other and for clients. */
-  readonly nodes: readonly { readonly nodeId: number; readonly peerAddress: string; readonly clientAddress: string }[];
+  readonly nodes: readonly {
+    readonly nodeId: number;
+    readonly peerAddress: string;
+    readonly clientAddress: string;
+  }[];
   /** The same on every node; a directory belongs to one cluster. */
   readonly clusterId: string;
 }
@@ -54,7 +59,10 @@ export async function open(options: OpenOptions): Promise<EmbeddedDatabase> {
   nodes.sort((a, b) => a.nodeId - b.nodeId);
   const self = nodes.find((node) => node.nodeId === nodeId);
   if (self === undefined) {
-    throw new MokuError('CONFIG_INVALID', { field: 'cluster.nodes', rule: `lists nodeId ${nodeId}` });
+    throw new MokuError('CONFIG_INVALID', {
+      field: 'cluster.nodes',
+      rule: `lists nodeId ${nodeId}`,
+    });
   }
   const node = await startNode({
     dir: options.dir,
@@ -62,7 +70,9 @@ export async function open(options: OpenOptions): Promise<EmbeddedDatabase> {
     nodeId,
     nodes,
     ...(cluster === undefined ? {} : { peerListen: parseAddress(self.peerAddress, 'peerAddress') }),
-    ...(self.clientAddress === '' ? {} : { clientListen: parseAddress(self.clientAddress, 'listen') }),
+    ...(self.clientAddress === ''
+      ? {}
+      : { clientListen: parseAddress(self.clientAddress, 'listen') }),
     ...(options.admin === undefined ? {} : { adminListen: parseAddress(options.admin, 'admin') }),
     ...(options.timings === undefined ? {} : { timings: options.timings }),
     ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
@@ -90,17 +100,6 @@ export function connect(options: ConnectOptions): Database {
     dial: (address) => dialRequestChannel({ address }),
     seeds: options.nodes,
   });
-}
-
-/** host:port, [v6]:port; port 0 … 65,535. Throws CONFIG_INVALID naming the field. */
-export function parseAddress(address: string, field: string): Listen {
-  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address);
-  const port = Number(match?.[3]);
-  const host = match?.[1] ?? match?.[2];
-  if (host === undefined || !(port <= 65_535)) {
-    throw new MokuError('CONFIG_INVALID', { field, value: address, rule: 'host:port, port 0 … 65535' });
-  }
-  return { host, port };
 }
 
 function soloNode(options: OpenOptions): NodeDescriptor {

@@ -55,7 +55,12 @@ export class DevCluster {
   /** Starts all nodes and waits until each is ready, at most `readyMs`. Throws what a node said when it ended. */
   static async start(options: DevClusterOptions, readyMs = 30_000): Promise<DevCluster> {
     if (!Number.isInteger(options.nodes) || options.nodes < 1 || options.nodes > 9) {
-      throw new MokuError('CONFIG_INVALID', { field: 'nodes', value: options.nodes, min: 1, max: 9 });
+      throw new MokuError('CONFIG_INVALID', {
+        field: 'nodes',
+        value: options.nodes,
+        min: 1,
+        max: 9,
+      });
     }
     const cluster = new DevCluster(options, await layOut(options));
     try {
@@ -74,7 +79,8 @@ export class DevCluster {
 
   node(nodeId: NodeId): DevNode {
     const node = this.nodes.find((candidate) => candidate.nodeId === nodeId);
-    if (node === undefined) throw new MokuError('INVALID_ARGUMENT', { field: 'nodeId', value: nodeId });
+    if (node === undefined)
+      throw new MokuError('INVALID_ARGUMENT', { field: 'nodeId', value: nodeId });
     return node;
   }
 
@@ -86,7 +92,12 @@ export class DevCluster {
   spawn(nodeId: NodeId): void {
     const node = this.node(nodeId);
     const log = openSync(node.logFile, 'a');
-    const serve = [...(this.options.execArguments ?? []), cliFile, 'serve', ...this.arguments(node)];
+    const serve = [
+      ...(this.options.execArguments ?? []),
+      cliFile,
+      'serve',
+      ...this.arguments(node),
+    ];
     const child = spawn(process.execPath, serve, {
       stdio: ['ignore', log, log],
       env: { ...process.env, ...this.options.environment },
@@ -114,7 +125,9 @@ export class DevCluster {
       if (await answersReady(node.adminAddress)) return;
       await delay(25);
     }
-    const reason = this.processes.has(nodeId) ? `not ready within ${withinMs} ms` : await this.exits.get(nodeId);
+    const reason = this.processes.has(nodeId)
+      ? `not ready within ${withinMs} ms`
+      : await this.exits.get(nodeId);
     throw new MokuError('UNAVAILABLE', { nodeId, reason, log: lastLines(node.logFile) });
   }
 
@@ -139,7 +152,9 @@ export class DevCluster {
   }
 
   private arguments(node: DevNode): string[] {
-    const roster = this.nodes.map((n) => `${n.nodeId}=${n.peerAddress}/${n.clientAddress}`).join(',');
+    const roster = this.nodes
+      .map((n) => `${n.nodeId}=${n.peerAddress}/${n.clientAddress}`)
+      .join(',');
     return [
       ...['--dir', node.dir, '--node-id', String(node.nodeId), '--cluster', this.clusterId],
       ...['--nodes', roster, '--admin', node.adminAddress],
@@ -167,7 +182,9 @@ async function layOut(options: DevClusterOptions): Promise<DevNode[]> {
 
 async function answersReady(address: string): Promise<boolean> {
   try {
-    const response = await fetch(`http://${address}/readyz`, { signal: AbortSignal.timeout(1_000) });
+    const response = await fetch(`http://${address}/readyz`, {
+      signal: AbortSignal.timeout(1_000),
+    });
     await response.arrayBuffer();
     return response.ok;
   } catch {
