@@ -16,7 +16,6 @@ const packr = new Packr({
   useRecords: false,
   mapsAsObjects: true,
   moreTypes: false,
-  int64AsType: 'auto',
 });
 
 function notEncodable(encoding: ValueEncoding, value: unknown, cause?: unknown): MokuError {

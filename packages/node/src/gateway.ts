@@ -17,6 +17,7 @@ import {
 } from '@moku/base';
 import {
   type ClusterView,
+  decodeCommand,
   decodeQuery,
   encodeCommand,
   encodeQueryOutcome,
@@ -24,7 +25,6 @@ import {
   type MetaMachine,
   type Query,
   type QueryOutcome,
-  validateCommand,
 } from '@moku/kv';
 import type { ProposeOutcome, ReadOutcome, RegionHost } from '@moku/region';
 import type { ClientAnswer, ClientRequest, RequestHandler } from '@moku/transport';
@@ -100,7 +100,11 @@ export class Gateway implements RequestHandler {
   }
 
   private async execute(regionId: RegionId, command: Uint8Array): Promise<ClientAnswer> {
-    validateCommand(command);
+    const { type } = decodeCommand(command);
+    // Expiry and the roster are the nodes' own business.
+    if (type === 'expire' || type === 'registerNode') {
+      throw new MokuError('INVALID_ARGUMENT', { field: 'command', type });
+    }
     const outcome = await this.propose(regionId, command);
     if (outcome.kind === 'applied') return { kind: 'bytes', bytes: outcome.result };
     throw proposeError(regionId, outcome);
