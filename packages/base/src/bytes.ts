@@ -192,7 +192,11 @@ export class ByteReader {
 
   private need(n: number): void {
     if (n > this.end - this.at) {
-      throw new MokuError('FRAME_MALFORMED', { field: 'length', needed: n, left: this.end - this.at });
+      throw new MokuError('FRAME_MALFORMED', {
+        field: 'length',
+        needed: n,
+        left: this.end - this.at,
+      });
     }
   }
 

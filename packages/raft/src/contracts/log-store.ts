@@ -49,7 +49,11 @@ export interface RegionWrite {
   /** Configuration that holds once `index` is applied. */
   readonly confState?: { readonly index: number; readonly confState: ConfState };
   /** A snapshot was installed: drops the whole log and restarts it behind (index, term). */
-  readonly restart?: { readonly index: number; readonly term: number; readonly confState: ConfState };
+  readonly restart?: {
+    readonly index: number;
+    readonly term: number;
+    readonly confState: ConfState;
+  };
   /** Replaces everything from entries[0].index on. */
   readonly entries?: readonly Entry[];
   /** Drops entries up to and including (index, term). */
@@ -96,7 +100,10 @@ export interface LogStoreHealth {
 
 export interface LogStore {
   /** Everything recovered when the store was opened. */
-  recovered(): { readonly regions: readonly RecoveredRegion[]; readonly tombstones: readonly Tombstone[] };
+  recovered(): {
+    readonly regions: readonly RecoveredRegion[];
+    readonly tombstones: readonly Tombstone[];
+  };
   /** Where events go. Must be called once, before the first write. */
   subscribe(events: LogStoreEvents): void;
   /** Reads of an existing region; undefined for one that was never created or was destroyed. */

@@ -6,7 +6,12 @@ import type { NodeId, RegionDescriptor, RegionId, ReplicaId } from '@moku/base';
 import type { CommandResult, ConfState, Role, StateMachine } from '@moku/raft';
 
 export type ProposeOutcome =
-  | { readonly kind: 'applied'; readonly index: number; readonly term: number; readonly result: CommandResult }
+  | {
+      readonly kind: 'applied';
+      readonly index: number;
+      readonly term: number;
+      readonly result: CommandResult;
+    }
   /** Certainly not proposed here. leaderNodeId 0: not known. */
   | { readonly kind: 'notLeader'; readonly leaderNodeId: NodeId }
   | { readonly kind: 'unknownRegion' }
