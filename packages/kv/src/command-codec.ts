@@ -11,6 +11,7 @@
 import {
   ByteReader,
   ByteWriter,
+  isMokuError,
   limits,
   MokuError,
   type NodeDescriptor,
@@ -72,6 +73,16 @@ export function decodeCommand(bytes: Uint8Array): Command {
   reader.finish();
   validateCommand(command);
   return command;
+}
+
+/** The command in `bytes`, or undefined where `decodeCommand` throws: an apply never throws for it. */
+export function decodeCommandOrUndefined(bytes: Uint8Array): Command | undefined {
+  try {
+    return decodeCommand(bytes);
+  } catch (error) {
+    if (isMokuError(error)) return undefined;
+    throw error;
+  }
 }
 
 /**

@@ -1,5 +1,9 @@
-export * from './command-codec.js';
-export * from './command-outcome-codec.js';
+export {
+  decodeCommand,
+  encodeCommand,
+  validateCommand,
+} from './command-codec.js';
+export { decodeCommandOutcome, encodeCommandOutcome } from './command-outcome-codec.js';
 export * from './commands.js';
 export * from './contracts/engine.js';
 export * from './contracts/machine.js';
@@ -7,6 +11,8 @@ export * from './entry.js';
 export * from './keys.js';
 export { createKvMachine } from './kv-machine.js';
 export * from './memory-engine.js';
+export { bootstrapMetaDescriptor, metaDescriptorOf } from './meta/bootstrap.js';
+export { createMetaMachine } from './meta/meta-machine.js';
 export * from './query-codec.js';
 export * from './query-outcome-codec.js';
 export * from './scan-page.js';

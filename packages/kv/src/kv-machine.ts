@@ -15,7 +15,6 @@
  *     for the former before they answer, so both kinds of settling are points of the one log order.
  */
 import {
-  isMokuError,
   limits,
   type RegionDescriptor,
   type Timestamp,
@@ -24,7 +23,7 @@ import {
 } from '@moku/base';
 import type { CommandResult, Entry, SnapshotSink, SnapshotSource } from '@moku/raft';
 import { AppliedState } from './applied-state.js';
-import { decodeCommand } from './command-codec.js';
+import { decodeCommandOrUndefined } from './command-codec.js';
 import { encodeCommandOutcome, encodeRefused, encodeWritten } from './command-outcome-codec.js';
 import type { Command, Condition, Operation, Query, QueryOutcome } from './commands.js';
 import type { KvMachine, KvMachineOptions } from './contracts/machine.js';
@@ -49,16 +48,6 @@ const noResults: readonly CommandResult[] = [];
 /** Opens the region's state in the engine; see `KvMachineOptions`. */
 export function createKvMachine(options: KvMachineOptions): KvMachine {
   return new RegionMachine(options);
-}
-
-/** The command in `bytes`, or undefined when it is none (M1). */
-export function decodedOrUndefined(bytes: Uint8Array): Command | undefined {
-  try {
-    return decodeCommand(bytes);
-  } catch (error) {
-    if (isMokuError(error)) return undefined;
-    throw error;
-  }
 }
 
 class RegionMachine implements KvMachine {
@@ -121,7 +110,7 @@ class RegionMachine implements KvMachine {
   }
 
   private applyCommand(bytes: Uint8Array, timestamp: Timestamp): CommandResult {
-    const command = decodedOrUndefined(bytes);
+    const command = decodeCommandOrUndefined(bytes);
     if (command === undefined) return invalid;
     switch (command.type) {
       case 'openSession':
