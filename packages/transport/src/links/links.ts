@@ -12,12 +12,13 @@
  * Frames handed to `send` are copied before it returns. Frames handed to `onFrame` are views of larger
  * buffers that nobody writes to any more; their ArrayBuffer must not be transferred.
  */
-import { assert, isErrorCode, limits, MokuError, type NodeId, type TimerHandle } from '@moku/base';
+import { assert, isErrorCode, limits, MokuError, type NodeId } from '@moku/base';
 import type { Lane, LinkSession, Transport, TransportEvents } from '@moku/region';
 import { silentLogger } from '../logger.js';
 import { type ListenAddress, parseAddress } from '../sockets/address.js';
 import type { CloseReason, FrameSocket, SocketListener } from '../sockets/frame-socket.js';
 import { plainSockets } from '../sockets/plain-sockets.js';
+import { Ticker } from '../sockets/ticker.js';
 import { Acceptor } from './acceptor.js';
 import { type Hello, linkPath, type Refusal } from './handshake.js';
 import { Link } from './link.js';
@@ -78,8 +79,7 @@ class WebSocketLinks implements Links {
   private subscriber: TransportEvents | undefined;
   private isClosed = false;
   private counter = 0;
-  private timer: TimerHandle | undefined;
-  private dueMs = 0;
+  private ticker: Ticker | undefined;
   /** Ended sessions that the subscriber has not been told of (W2). */
   private readonly ended: { session: Session; reason: CloseReason }[] = [];
 
@@ -156,8 +156,9 @@ class WebSocketLinks implements Links {
     assert(this.subscriber === undefined, 'W5: links have one subscriber');
     this.subscriber = events;
     this.setPeers(this.peers);
-    this.dueMs = this.context.clock.monotonicMs() + this.tickMs;
-    this.tickLater();
+    this.ticker = new Ticker(this.context.clock, this.tickMs, (nowMs, lateMs) => {
+      for (const link of this.links.values()) link.session?.tick(nowMs, lateMs);
+    });
   }
 
   setPeers(peers: readonly LinkPeer[]): void {
@@ -206,7 +207,7 @@ class WebSocketLinks implements Links {
   async close(): Promise<void> {
     if (!this.isClosed) {
       this.isClosed = true;
-      this.timer?.cancel();
+      this.ticker?.stop();
       this.acceptor.dismiss(undefined, 'closed');
       for (const link of this.links.values()) link.close('closed');
       this.tellEnded();
@@ -242,21 +243,6 @@ class WebSocketLinks implements Links {
     for (let next = this.ended.shift(); next !== undefined; next = this.ended.shift()) {
       this.subscriber?.onSessionClose(next.session, next.reason);
     }
-  }
-
-  private tickLater(): void {
-    const delayMs = Math.max(0, this.dueMs - this.context.clock.monotonicMs());
-    this.timer = this.context.clock.after(delayMs, () => this.tick());
-  }
-
-  /** W3: a tick that came late tells how late, and judges nobody. */
-  private tick(): void {
-    const nowMs = this.context.clock.monotonicMs();
-    const delayedMs = nowMs - this.dueMs;
-    const lateMs = delayedMs > this.tickMs ? delayedMs : 0;
-    for (const link of this.links.values()) link.session?.tick(nowMs, lateMs);
-    this.dueMs = nowMs + this.tickMs;
-    this.tickLater();
   }
 }
 

@@ -4,9 +4,9 @@ import type { Lane } from '@moku/region';
 import type { TransportLogger } from '../logger.js';
 import type { ListenAddress } from '../sockets/address.js';
 import type { CloseReason, SocketClose, SocketLayer } from '../sockets/frame-socket.js';
+import type { SilenceLimits } from '../sockets/silence-watch.js';
 import { frameHeaderBytes } from './frame.js';
 import type { NodeIdentity } from './handshake.js';
-import type { LaneWatchLimits } from './lane-watch.js';
 import type { LaneCounters, Session } from './session.js';
 
 /** The largest message on a link's socket, either way. */
@@ -88,7 +88,7 @@ export interface LinksContext {
   /** A session that stood this long was healthy: the next wait is short again. */
   readonly healthyMs: number;
   readonly bufferedBytesMax: number;
-  readonly watchLimits: Readonly<Record<Lane, LaneWatchLimits>>;
+  readonly watchLimits: Readonly<Record<Lane, SilenceLimits>>;
   readonly events: LinkEvents;
   knownStoreId(nodeId: NodeId): string | undefined;
   rememberStoreId(nodeId: NodeId, storeId: string): void;

@@ -13,8 +13,8 @@
 import { assert, limits, type NodeId } from '@moku/base';
 import type { Lane, LinkSession } from '@moku/region';
 import type { CloseReason, FrameSocket, SocketClose } from '../sockets/frame-socket.js';
+import { type SilenceLimits, SilenceWatch } from '../sockets/silence-watch.js';
 import { encodeFrame, faultOf, frameTypes, nextSequence, payloadOf, typeOf } from './frame.js';
-import { LaneWatch, type LaneWatchLimits } from './lane-watch.js';
 
 /** Totals of one lane over all sessions of a link. */
 export interface LaneCounters {
@@ -37,7 +37,7 @@ export interface SessionOptions {
   readonly counter: number;
   readonly sockets: Readonly<Record<Lane, FrameSocket>>;
   readonly counters: Readonly<Record<Lane, LaneCounters>>;
-  readonly watchLimits: Readonly<Record<Lane, LaneWatchLimits>>;
+  readonly watchLimits: Readonly<Record<Lane, SilenceLimits>>;
   readonly bufferedBytesMax: number;
   readonly nowMs: number;
   readonly sink: SessionSink;
@@ -46,12 +46,12 @@ export interface SessionOptions {
 class SessionLane {
   readonly socket: FrameSocket;
   readonly counters: LaneCounters;
-  readonly watch: LaneWatch;
+  readonly watch: SilenceWatch;
   sentSequence = 0;
   receivedSequence = 0;
   framesSent = 0;
 
-  constructor(socket: FrameSocket, counters: LaneCounters, watch: LaneWatch) {
+  constructor(socket: FrameSocket, counters: LaneCounters, watch: SilenceWatch) {
     this.socket = socket;
     this.counters = counters;
     this.watch = watch;
@@ -90,7 +90,7 @@ export class Session implements LinkSession {
       onMessage: (frame) => this.receive(lane, frame),
       onClose: (close) => this.finish(close),
     });
-    return new SessionLane(socket, counters[lane], new LaneWatch(watchLimits[lane], nowMs));
+    return new SessionLane(socket, counters[lane], new SilenceWatch(watchLimits[lane], nowMs));
   }
 
   private lane(lane: Lane): SessionLane {
@@ -151,7 +151,7 @@ export class Session implements LinkSession {
     return this.control.watch.heardMsAgo(nowMs);
   }
 
-  /** Looks after both lanes; see LaneWatch. */
+  /** Looks after both lanes; see SilenceWatch. */
   tick(nowMs: number, lateMs: number): void {
     this.tickLane('control', nowMs, lateMs);
     this.tickLane('bulk', nowMs, lateMs);

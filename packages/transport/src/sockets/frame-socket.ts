@@ -6,8 +6,8 @@
  * Invariants:
  *  K1 Messages arrive in the order sent, each at most once; after a gap there are no more.
  *  K2 `onClose` comes exactly once, unless this side closed the socket itself; nothing comes after either.
- *  K3 A message handed to `onMessage` is never written again by the socket. It may be a view of a larger
- *     buffer: its ArrayBuffer must not be transferred to another thread.
+ *  K3 A message handed to `onMessage` is never written again by the socket. It is a plain
+ *     Uint8Array, maybe a view of a larger buffer: its ArrayBuffer must not be transferred to another thread.
  */
 import type { Clock, ErrorCode, NodeId } from '@moku/base';
 import type { ListenAddress } from './address.js';
@@ -33,8 +33,11 @@ export interface FrameSocketEvents {
 export interface FrameSocket {
   /** Where events go from now on; replaces the former receiver. */
   subscribe(events: FrameSocketEvents): void;
-  /** Queues a message. It belongs to the socket from here on. Dropped when the socket is not open. */
-  send(bytes: Uint8Array): void;
+  /**
+   * Queues a message. It belongs to the socket from here on. Dropped when the socket is not open.
+   * `onTaken` is called when the operating system has taken it, or the socket is over.
+   */
+  send(bytes: Uint8Array, onTaken?: () => void): void;
   /** Hands what was queued in this turn to the operating system now rather than at the turn's end. */
   flush(): void;
   /** Stops or resumes reading; what the peer sends meanwhile waits on its side. */

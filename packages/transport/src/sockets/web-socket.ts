@@ -101,7 +101,8 @@ export class WebSocketFrames implements FrameSocket {
   private received(data: Uint8Array, isBinary: boolean): void {
     if (this.phase.kind !== 'open') return;
     if (isBinary) {
-      this.events.onMessage(data);
+      // A plain view: the `slice` of a Buffer does not copy, and receivers rely on that of bytes.
+      this.events.onMessage(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
       return;
     }
     const close: SocketClose = { reason: 'FRAME_MALFORMED', isByPeer: false, detail: 'text frame' };
@@ -115,7 +116,7 @@ export class WebSocketFrames implements FrameSocket {
     this.events.onClose(this.failure ?? closeOf(code, reason));
   }
 
-  send(bytes: Uint8Array): void {
+  send(bytes: Uint8Array, onTaken?: () => void): void {
     if (this.phase.kind !== 'open') return;
     if (!this.isCorked) {
       this.isCorked = true;
@@ -123,7 +124,7 @@ export class WebSocketFrames implements FrameSocket {
       process.nextTick(this.flushLater);
     }
     this.corkedBytes += bytes.length;
-    this.ws.send(bytes, sendOptions);
+    this.ws.send(bytes, sendOptions, onTaken);
     if (this.corkedBytes >= corkedBytesMax) this.flush();
   }
 

@@ -1,5 +1,5 @@
 /**
- * Whether a lane's peer is still there: pure bookkeeping, told at each tick what moved since the last.
+ * Whether the other end of a socket is still there: pure bookkeeping, told at each tick what moved since the last.
  * Both ends send something in every `aliveMs`, so each judges by what it receives alone, and a full
  * queue towards the peer says nothing about the peer.
  *
@@ -7,23 +7,23 @@
  *  S1 A peer is judged only by ticks that came in time: how late a tick was is not the peer's silence.
  *  S2 Any received byte counts, so that one large frame on a slow network is not silence.
  */
-export interface LaneWatchLimits {
+export interface SilenceLimits {
   /** After sending nothing for this long, something is sent. */
   readonly aliveMs: number;
   /** After receiving nothing for this long, the peer is silent. */
   readonly silenceMs: number;
 }
 
-export type LaneVerdict = 'fine' | 'sendAlive' | 'silent';
+export type SilenceVerdict = 'fine' | 'sendAlive' | 'silent';
 
-export class LaneWatch {
-  private readonly limits: LaneWatchLimits;
+export class SilenceWatch {
+  private readonly limits: SilenceLimits;
   private heardMs: number;
   private saidMs: number;
   private receivedBytes = 0;
   private framesSent = 0;
 
-  constructor(limits: LaneWatchLimits, nowMs: number) {
+  constructor(limits: SilenceLimits, nowMs: number) {
     this.limits = limits;
     this.heardMs = nowMs;
     this.saidMs = nowMs;
@@ -36,9 +36,9 @@ export class LaneWatch {
 
   /**
    * A tick at `nowMs`, `lateMs` after it was due (0: as good as in time), with the totals of received
-   * bytes and sent frames since the lane was opened.
+   * bytes and sent frames since the socket was opened.
    */
-  tick(nowMs: number, lateMs: number, receivedBytes: number, framesSent: number): LaneVerdict {
+  tick(nowMs: number, lateMs: number, receivedBytes: number, framesSent: number): SilenceVerdict {
     if (receivedBytes !== this.receivedBytes) {
       this.receivedBytes = receivedBytes;
       this.heardMs = nowMs;
