@@ -1,1 +1,6 @@
-export {};
+export {
+  type EngineOptions,
+  type EngineStats,
+  openEngine,
+  type SqliteEngine,
+} from './engine/sqlite-engine.js';
