@@ -137,6 +137,11 @@ export class DevCluster {
     if (signal === 'SIGKILL' || signal === 'SIGTERM') await this.exits.get(nodeId);
   }
 
+  /** How the node's process ended ('exit code 0', 'SIGKILL'); resolves once it has. */
+  async ended(nodeId: NodeId): Promise<string> {
+    return (await this.exits.get(nodeId)) ?? 'never started';
+  }
+
   /** Orderly end of all nodes; those that take longer than `graceMs` are killed. */
   async stop(graceMs = 10_000): Promise<void> {
     await Promise.all(
