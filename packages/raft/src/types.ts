@@ -38,13 +38,24 @@ export type ConfChangeStep =
   | { readonly type: 'addLearner'; readonly replicaId: ReplicaId }
   | { readonly type: 'remove'; readonly replicaId: ReplicaId };
 
+/**
+ * How a change passes through the joint configuration. `auto` (the default): one step that moves at most
+ * one voter is made at once, anything larger is joint and left by itself. `jointAutoLeave`: always joint,
+ * left by itself. `jointExplicit`: always joint, left by a change without steps.
+ */
+export type ConfTransition = 'auto' | 'jointAutoLeave' | 'jointExplicit';
+
 /** No steps: leave the joint configuration. `context` is the host's own (e.g. the replicas' nodes). */
 export interface ConfChange {
   readonly steps: readonly ConfChangeStep[];
   readonly context: Uint8Array;
+  readonly transition?: ConfTransition;
 }
 
-/** What a snapshot stands for; its content travels outside the core. */
+/**
+ * What a snapshot stands for; its content travels outside the core. In a `snapshot` message it is an
+ * offer: the content that arrives may stand for a later index.
+ */
 export interface SnapshotMeta {
   readonly index: number;
   readonly term: number;
@@ -119,10 +130,14 @@ export interface ReadState {
 /**
  * What the core wants done, taken once per turn. Order: hand `hardState`, `entries`, `snapshot` to the
  * log; send `messages` at once (a leader's appends leave while its own disk writes); send
- * `messagesAfterPersist` once everything of this Ready is durable (votes, acknowledgements).
+ * `messagesAfterPersist` (votes, acknowledgements) once everything handed to the log so far is durable:
+ * this Ready and every earlier one. It is empty when nothing is under way to the disk.
  */
 export interface Ready {
-  /** Present when it changed. `mustSync` says whether anything in this Ready has to be durable. */
+  /**
+   * Present when term or vote changed, or beside entries when commitIndex did. `mustSync` says whether
+   * anything in this Ready has to be durable: then, and only then, `persisted(number)` is owed.
+   */
   readonly hardState: HardState | undefined;
   readonly mustSync: boolean;
   /** To append at entries[0].index, replacing any suffix from there on. */
