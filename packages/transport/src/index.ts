@@ -1,6 +1,11 @@
 export { createLinks, type Links } from './links/links.js';
 export type { LaneStatus, LinkPeer, LinkStatus, LinksOptions } from './links/options.js';
 export type { TransportLogger } from './logger.js';
+export {
+  createMemoryNetwork,
+  type MemoryNetwork,
+  type MemoryNetworkOptions,
+} from './memory/network.js';
 export { type DialChannelOptions, dialRequestChannel } from './requests/channel.js';
 export * from './requests/contract.js';
 export { localChannel } from './requests/local-channel.js';
