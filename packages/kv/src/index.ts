@@ -7,7 +7,6 @@ export { decodeCommandOutcome, encodeCommandOutcome } from './command-outcome-co
 export * from './commands.js';
 export * from './contracts/engine.js';
 export * from './contracts/machine.js';
-export * from './entry.js';
 export * from './keys.js';
 export { createKvMachine } from './kv-machine.js';
 export * from './memory-engine.js';
