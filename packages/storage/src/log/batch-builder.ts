@@ -30,7 +30,7 @@ export class BatchBuilder {
   /** Reused over batches; the first `planned` are of this one. */
   private readonly plans: RecordPlan[] = [];
   private planned = 0;
-  private firstSeq = 0;
+  private firstSeq: number;
   /** Of each finished row: one past its last plan, and its bytes. */
   private readonly rowEnds: number[] = [];
   private readonly rowSizes: number[] = [];
@@ -40,6 +40,7 @@ export class BatchBuilder {
 
   constructor(table: RowTable, nextSeq: number) {
     this.table = table;
+    this.firstSeq = nextSeq;
     this.nextSeq = nextSeq;
   }
 
@@ -96,6 +97,7 @@ export class BatchBuilder {
     }
     for (let k = 0; k < this.planned; k++) this.plans[k]!.entries = noEntries;
     this.table.seal(this.firstSeq, this.nextSeq);
+    this.firstSeq = this.nextSeq;
     this.planned = 0;
     this.rowStart = 0;
     this.rowEnds.length = 0;

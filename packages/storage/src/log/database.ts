@@ -25,7 +25,7 @@ import Database from 'better-sqlite3';
 import type { CommitMessage, FetchedRow, ThreadOptions } from './protocol.js';
 import { scanWal } from './wal-scan.js';
 
-export const logFormatVersion = 1;
+const logFormatVersion = 1;
 const pageBytes = 4096;
 const cacheKiB = 8 * 1024;
 const synchronousFull = 2;
@@ -139,9 +139,15 @@ export class LogDatabase {
     }
   }
 
-  /** Copies the write-ahead log into the file; 'TRUNCATE' empties it as well. */
-  checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): void {
-    this.database.pragma(`wal_checkpoint(${mode})`);
+  /** Bytes of the write-ahead log in use. */
+  walBytes(): number {
+    const { log } = this.statements.walFrames.get() as { log: number };
+    return log * pageBytes;
+  }
+
+  /** Copies the write-ahead log into the file; the next commit begins it anew. */
+  checkpoint(): void {
+    this.database.pragma('wal_checkpoint(PASSIVE)');
   }
 
   sizes(): { fileBytes: number; freeBytes: number; walBytes: number } {
@@ -182,7 +188,8 @@ type Statements = Readonly<
     | 'insertRow'
     | 'replaceRow'
     | 'dropRow'
-    | 'readRow',
+    | 'readRow'
+    | 'walFrames',
     Database.Statement
   >
 >;
@@ -203,6 +210,7 @@ function prepareStatements(database: Database.Database): Statements {
     replaceRow: database.prepare('UPDATE batch SET bytes = ? WHERE seq = ?'),
     dropRow: database.prepare('DELETE FROM batch WHERE seq = ?'),
     readRow: database.prepare('SELECT bytes FROM batch WHERE seq = ?'),
+    walFrames: database.prepare('PRAGMA wal_checkpoint(NOOP)'),
   };
 }
 

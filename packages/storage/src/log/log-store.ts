@@ -5,21 +5,9 @@
  * Invariants:
  *  L6 A row is dropped or rewritten only in or after the transaction that stores the floors which make its
  *     dead records dead.
- *  L7 A commitIndex alone is not written: it rides with the next state of its region, at the latest at `close`.
  */
-import {
-  assert,
-  ByteWriter,
-  type Clock,
-  MokuError,
-  noReplica,
-  present,
-  type RegionId,
-  type ReplicaId,
-} from '@moku/base';
+import { assert, type Clock, MokuError, present, type RegionId } from '@moku/base';
 import type {
-  ConfState,
-  Entry,
   LogStore,
   LogStoreEvents,
   LogStoreHealth,
@@ -33,8 +21,8 @@ import { Compactor } from './compactor.js';
 import { InFlight } from './in-flight.js';
 import type { CommitMessage, FetchedRow, FileStats, FromThread, RowBytes } from './protocol.js';
 import type { RecoveredLogs } from './recovery.js';
-import { type LogParts, SqliteRegionLog } from './region-log.js';
-import { appendState, type TombstoneState } from './state-codec.js';
+import type { LogParts } from './region-log.js';
+import { RegionTable } from './region-table.js';
 import { errorOf, type ThreadLink } from './thread-link.js';
 
 /** Sizes of the log, in bytes unless named otherwise. */
@@ -68,8 +56,6 @@ type Phase =
   | { readonly kind: 'failed'; readonly error: MokuError }
   | { readonly kind: 'closed' };
 
-type Staged = SqliteRegionLog | TombstoneState;
-
 export class SqliteLogStore implements LogStore {
   /** Raised and synced at each opening of the directory; 1 at the first. */
   readonly incarnation: number;
@@ -78,16 +64,12 @@ export class SqliteLogStore implements LogStore {
   private readonly link: ThreadLink;
   private readonly parts: LogParts;
   private readonly clock: Clock;
-  private readonly logs: Map<RegionId, SqliteRegionLog>;
-  private readonly tombstones: Map<RegionId, ReplicaId>;
   private readonly metas: Map<string, Uint8Array>;
   private readonly found: ReturnType<LogStore['recovered']>;
   private readonly builder: BatchBuilder;
+  private readonly regions: RegionTable;
   private readonly compactor: Compactor;
   private readonly inFlight = new InFlight();
-  private readonly staged = new Map<RegionId, Staged>();
-  private readonly writer = new ByteWriter(4096);
-  private readonly stale = new Set<SqliteRegionLog>();
   private readonly requests = new Map<number, (rows: readonly FetchedRow[]) => void>();
   private readonly statsWaiters: ((stats: FileStats) => void)[] = [];
   private readonly amnesiaWaiters: (() => void)[] = [];
@@ -109,15 +91,11 @@ export class SqliteLogStore implements LogStore {
     this.link = opened.link;
     this.parts = opened.parts;
     this.clock = opened.clock;
-    this.logs = opened.recovered.logs;
-    this.tombstones = opened.recovered.tombstones;
     this.metas = opened.metas;
-    this.found = {
-      regions: recoveredRegions(this.logs),
-      tombstones: tombstonesOf(this.tombstones),
-    };
     this.builder = new BatchBuilder(opened.parts.table, opened.recovered.nextSeq);
-    this.compactor = new Compactor(opened.parts.table, this.logs, opened.garbageBytesMin);
+    this.regions = new RegionTable(opened.recovered, opened.parts, this.builder);
+    this.found = this.regions.recovered();
+    this.compactor = new Compactor(opened.parts.table, this.regions.logs, opened.garbageBytesMin);
     opened.reads.request = (seqs) => this.fetch(seqs, (rows) => this.onRows(rows));
     this.link.listen({
       onMessage: (message) => this.onMessage(message),
@@ -160,7 +138,7 @@ export class SqliteLogStore implements LogStore {
   }
 
   region(regionId: RegionId): RegionLog | undefined {
-    return this.logs.get(regionId);
+    return this.regions.logs.get(regionId);
   }
 
   write(writes: readonly RegionWrite[]): number {
@@ -170,7 +148,7 @@ export class SqliteLogStore implements LogStore {
     }
     this.batchNumber += 1;
     this.builder.begin();
-    for (const write of writes) this.apply(write);
+    for (const write of writes) this.regions.apply(write);
     this.send(this.batchNumber);
     return this.batchNumber;
   }
@@ -203,7 +181,7 @@ export class SqliteLogStore implements LogStore {
     const { table, cache } = this.parts;
     return {
       ...file,
-      regions: this.logs.size,
+      regions: this.regions.logs.size,
       rows: table.count,
       rowBytes: table.totalBytes,
       liveBytes: table.liveBytes,
@@ -214,7 +192,7 @@ export class SqliteLogStore implements LogStore {
   /** Waits until everything handed over is synced and reported, then gives the directory free. */
   async close(): Promise<void> {
     if (this.phase.kind === 'open') {
-      for (const log of this.stale) this.staged.set(log.regionId, log);
+      this.regions.stageStale();
       this.send(0);
       this.phase = { kind: 'closing' };
       this.link.post({ type: 'close' });
@@ -228,107 +206,11 @@ export class SqliteLogStore implements LogStore {
     await this.link.terminate();
   }
 
-  /** One region's part of a batch, in the order of the contract's fields. */
-  private apply(write: RegionWrite): void {
-    const { regionId, create, destroy } = write;
-    if (destroy !== undefined) {
-      this.destroy(regionId, destroy.replicaId);
-      return;
-    }
-    if (create !== undefined) this.create(regionId, create);
-    const log = present(this.logs.get(regionId), 'L2: a written region was created');
-    if (write.hardState !== undefined) this.setHardState(log, write.hardState);
-    if (write.confState !== undefined) {
-      log.confState = write.confState.confState;
-      log.confStateIndex = write.confState.index;
-      this.staged.set(regionId, log);
-    }
-    if (write.restart !== undefined) this.restart(log, write.restart);
-    if (write.entries !== undefined && write.entries.length > 0) this.append(log, write.entries);
-    if (write.truncate !== undefined) this.truncate(log, write.truncate);
-  }
-
-  private destroy(regionId: RegionId, replicaId: ReplicaId): void {
-    const log = this.logs.get(regionId);
-    assert(log === undefined || log.replicaId <= replicaId, 'L3: a newer replica is not destroyed');
-    this.bury(log);
-    this.logs.delete(regionId);
-    this.tombstones.set(regionId, replicaId);
-    this.staged.set(regionId, { regionId, replicaId, isTombstone: true });
-  }
-
-  private create(regionId: RegionId, create: NonNullable<RegionWrite['create']>): void {
-    const buried = this.tombstones.get(regionId) ?? noReplica;
-    assert(create.replicaId > buried, 'L3: a destroyed replica does not come back');
-    this.bury(this.logs.get(regionId));
-    this.tombstones.delete(regionId);
-    this.builder.separate(regionId);
-    const { replicaId, confState, truncatedIndex, truncatedTerm } = create;
-    const log = new SqliteRegionLog(this.parts, {
-      regionId,
-      replicaId,
-      hardState: { term: 0, votedFor: noReplica, commitIndex: 0 },
-      confState,
-      confStateIndex: truncatedIndex,
-      truncatedIndex,
-      truncatedTerm,
-    });
-    this.logs.set(regionId, log);
-    this.staged.set(regionId, log);
-  }
-
-  /** Nothing of this log is live any more. */
-  private bury(log: SqliteRegionLog | undefined): void {
-    if (log === undefined) return;
-    log.reset(log.index.lastIndex, 0);
-    this.stale.delete(log);
-  }
-
-  private setHardState(log: SqliteRegionLog, hardState: SqliteRegionLog['hardState']): void {
-    const { term, votedFor } = log.hardState;
-    const isSame = hardState.term === term && hardState.votedFor === votedFor;
-    assert(hardState.term >= term, 'the term of a hard state never decreases');
-    log.hardState = hardState;
-    if (isSame) this.stale.add(log);
-    else this.staged.set(log.regionId, log);
-  }
-
-  private restart(
-    log: SqliteRegionLog,
-    restart: { readonly index: number; readonly term: number; readonly confState: ConfState },
-  ): void {
-    log.reset(restart.index, restart.term);
-    log.confState = restart.confState;
-    log.confStateIndex = restart.index;
-    this.builder.separate(log.regionId);
-    this.staged.set(log.regionId, log);
-  }
-
-  private append(log: SqliteRegionLog, entries: readonly Entry[]): void {
-    const first = present(entries[0], 'L2: entries begin somewhere').index;
-    assert(first >= log.index.firstIndex, 'L2: entries lie above the floor');
-    assert(first <= log.index.lastIndex + 1, 'L2: entries leave no hole');
-    log.cutSuffix(first);
-    this.builder.append(log, entries);
-    log.keep(entries);
-  }
-
-  private truncate(
-    log: SqliteRegionLog,
-    truncate: { readonly index: number; readonly term: number },
-  ): void {
-    if (truncate.index < log.index.firstIndex) return;
-    assert(truncate.index <= log.index.lastIndex, 'L2: a truncation ends in the log');
-    assert(log.index.term(truncate.index) === truncate.term, 'L2: the truncated term is right');
-    log.cutPrefix(truncate.index);
-    this.staged.set(log.regionId, log);
-  }
-
   /** Hands what is gathered to the thread, as batch `batchNumber`, or as the store's own for 0. */
   private send(batchNumber: number, replaces: readonly RowBytes[] = []): void {
     const inserts = this.builder.finish();
     const drops = this.parts.table.takeDead();
-    const states = this.encodeStates();
+    const states = this.regions.takeStates();
     const metas = this.stagedMetas;
     this.stagedMetas = [];
     let bytes = states?.length ?? 0;
@@ -356,21 +238,6 @@ export class SqliteLogStore implements LogStore {
       if (this.serial === this.durableSerial) this.reportSoon();
       this.compact();
     }
-  }
-
-  private encodeStates(): Uint8Array<ArrayBuffer> | undefined {
-    if (this.staged.size === 0) return undefined;
-    this.writer.reset();
-    for (const staged of this.staged.values()) {
-      if (staged instanceof SqliteRegionLog) {
-        appendState(this.writer, staged.state(this.builder.nextSeq));
-        this.stale.delete(staged);
-      } else {
-        appendState(this.writer, staged);
-      }
-    }
-    this.staged.clear();
-    return new Uint8Array(this.writer.view());
   }
 
   /** A batch with nothing to write is durable with what came before it, but never within `write`. */
@@ -477,27 +344,4 @@ export class SqliteLogStore implements LogStore {
 function addTransfer(transfer: ArrayBuffer[], row: RowBytes): number {
   transfer.push(row.bytes.buffer);
   return row.bytes.length;
-}
-
-function recoveredRegions(logs: ReadonlyMap<RegionId, SqliteRegionLog>): RecoveredRegion[] {
-  const regions: RecoveredRegion[] = [];
-  for (const log of logs.values()) {
-    regions.push({
-      regionId: log.regionId,
-      replicaId: log.replicaId,
-      hardState: log.hardState,
-      confState: log.confState,
-      confStateIndex: log.confStateIndex,
-      truncatedIndex: log.index.firstIndex - 1,
-      truncatedTerm: log.index.truncatedTerm,
-      lastIndex: log.index.lastIndex,
-    });
-  }
-  return regions;
-}
-
-function tombstonesOf(tombstones: ReadonlyMap<RegionId, ReplicaId>): Tombstone[] {
-  const list: Tombstone[] = [];
-  for (const [regionId, replicaId] of tombstones) list.push({ regionId, replicaId });
-  return list;
 }

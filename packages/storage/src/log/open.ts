@@ -3,6 +3,7 @@
  * logs from what it finds.
  */
 import { type Clock, limits, MokuError } from '@moku/base';
+import { systemClock } from '../engine/system-clock.js';
 import { EntryCache } from './entry-cache.js';
 import { type OpenedLog, SqliteLogStore } from './log-store.js';
 import type { FromThread, ThreadOptions } from './protocol.js';
@@ -10,7 +11,6 @@ import { LogRecovery } from './recovery.js';
 import type { LogParts } from './region-log.js';
 import { RowReader } from './row-reader.js';
 import { RowTable } from './row-table.js';
-import { systemClock } from './system-clock.js';
 import { errorOf, ThreadLink } from './thread-link.js';
 
 export interface LogStoreOptions {

@@ -28,8 +28,6 @@ export class SqliteRegionLog implements RegionLog {
   hardState: HardState;
   confState: ConfState;
   confStateIndex: number;
-  /** The hard state on disk has an older commitIndex. */
-  isCommitIndexStale = false;
   private readonly window: EntryWindow;
   private readonly reader: RowReader;
 

@@ -36,7 +36,6 @@ class LogThread {
   private commits = 0;
   private commitsJoined = 0;
   private rowsRead = 0;
-  private bytesSinceCheckpoint = 0;
   private hasFailed = false;
 
   constructor(port: MessagePort, options: ThreadOptions) {
@@ -97,19 +96,18 @@ class LogThread {
       if (bytes >= this.options.commitBytesMax) break;
       next = receiveMessageOnPort(this.port)?.message as ToThread | undefined;
     }
-    this.commit(commits, bytes);
+    this.commit(commits);
     for (const message of others) this.answer(message);
-    if (this.bytesSinceCheckpoint >= this.options.checkpointBytes) this.checkpoint();
   }
 
-  private commit(messages: readonly CommitMessage[], bytes: number): void {
+  private commit(messages: readonly CommitMessage[]): void {
     const last = messages.at(-1);
     if (last === undefined) return;
     this.database.commit(messages);
     this.post({ type: 'durable', serial: last.serial });
     this.commits += 1;
     this.commitsJoined += messages.length - 1;
-    this.bytesSinceCheckpoint += bytes;
+    if (this.database.walBytes() >= this.options.checkpointBytes) this.database.checkpoint();
   }
 
   private answer(message: ToThread): void {
@@ -146,11 +144,6 @@ class LogThread {
       if (row.bytes !== undefined) buffers.push(row.bytes.buffer);
     }
     this.post({ type: 'fetched', requestId, rows }, buffers);
-  }
-
-  private checkpoint(): void {
-    this.bytesSinceCheckpoint = 0;
-    this.database.checkpoint('PASSIVE');
   }
 
   private stats(): FileStats {
