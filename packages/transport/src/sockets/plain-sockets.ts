@@ -17,6 +17,7 @@ import type {
 } from './frame-socket.js';
 import { sharedOptions, WebSocketFrames } from './web-socket.js';
 
+const portMax = 0xffff;
 const headerBytesMax = 8 * 1024;
 /** Sockets that said goodbye may take this long to go before they are cut off. */
 const closeGraceMs = 250;
@@ -75,12 +76,16 @@ async function listen(
 
 function bind(server: Server, { listen, field }: ListenOptions): Promise<ListenAddress> {
   return new Promise((resolve, reject) => {
+    const { port } = listen;
+    if (!Number.isInteger(port) || port < 0 || port > portMax) {
+      throw new MokuError('CONFIG_INVALID', { field, ...listen, max: portMax });
+    }
     const onError = (cause: NodeJS.ErrnoException): void => reject(bindError(cause, listen, field));
     server.once('error', onError);
-    server.listen({ host: listen.host, port: listen.port }, () => {
+    server.listen({ host: listen.host, port }, () => {
       server.off('error', onError);
-      const { port } = server.address() as AddressInfo;
-      resolve({ host: listen.host, port });
+      const bound = server.address() as AddressInfo;
+      resolve({ host: listen.host, port: bound.port });
     });
   });
 }
