@@ -91,7 +91,10 @@ export type CommandOutcome =
   | {
       readonly type: 'refused';
       readonly reason: WriteRefusal;
-      /** conditionFailed: which operation, and the newest version it met (0: absent). */
+      /**
+       * conditionFailed: which operation, and the newest version it met (0: absent); of a key that the
+       * same batch wrote before, that is the batch's own, which then never came to be.
+       */
       readonly operation: number;
       readonly version: Timestamp;
     }
