@@ -336,7 +336,11 @@ export class Claims {
     session.sentSequence += 1;
     beginCheck(session);
     this.state.counters.heartbeatsSent += 1;
-    session.queue.push({ type: 'heartbeat', sequence: session.sentSequence, oldestUnsyncedMs });
+    session.queue.push({
+      type: 'heartbeat',
+      sequence: session.sentSequence,
+      oldestUnsyncedMs: Math.max(0, Math.floor(oldestUnsyncedMs)),
+    });
   }
 
   private judge(peer: PeerState, nowMs: number): void {
