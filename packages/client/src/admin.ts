@@ -5,10 +5,10 @@ import { MokuError, type NodeId, type RegionId } from '@moku/base';
 import { decodeQueryOutcome, encodeQuery, storedKey } from '@moku/kv';
 import type { RegionStatus } from '@moku/region';
 import type { ClientAnswer, ClientRequest } from '@moku/transport';
+import { raised } from './answers.js';
 import type { Channels } from './channels.js';
 import type { CallOptions, Key } from './database.js';
 import type { Calls } from './deadline.js';
-import { raised } from './retry.js';
 import { type Router, regionIn } from './router.js';
 import { keyBytes } from './values.js';
 

@@ -5,9 +5,9 @@
  */
 import { type Clock, isMokuError, MokuError, type NodeId, type RegionDescriptor } from '@moku/base';
 import type { ClientRequest, RequestChannel } from '@moku/transport';
+import { raised } from './answers.js';
 import type { Channels } from './channels.js';
 import type { Deadline } from './deadline.js';
-import { raised } from './retry.js';
 import type { Router } from './router.js';
 
 export type AttemptResult =

@@ -55,7 +55,7 @@ export class ClientDatabase implements Database {
     this.channels = new Channels(options);
     const router = new Router(this.channels);
     const attempts = new Attempts(this.channels, router, clock);
-    const calls = new Calls(clock);
+    const calls = new Calls(clock, options.prng);
     this.admin = new ClusterAdmin(calls, this.channels, router);
     this.core = {
       calls,

@@ -2,22 +2,26 @@
  * How long a call may take: its timeout and the caller's AbortSignal in one. Every wait of the client
  * goes through one of these, so that every wait has a bound.
  */
-import { type Clock, limits, MokuError, type TimerHandle } from '@moku/base';
+import { type Clock, limits, MokuError, type Prng, type TimerHandle } from '@moku/base';
 import type { CallOptions } from './database.js';
 
 export const defaultTimeoutMs = 30_000;
+
+const pauseMsMin = 10;
+const pauseMsMax = 400;
 
 export class Deadline {
   readonly signal: AbortSignal;
   private readonly controller = new AbortController();
   private readonly clock: Clock;
+  private readonly prng: Prng;
   private readonly dueMs: number;
   private readonly timer: TimerHandle;
   private readonly caller: AbortSignal | undefined;
   private readonly onCallerAbort = (): void => this.controller.abort();
   readonly timeoutMs: number;
 
-  constructor(clock: Clock, options: CallOptions | undefined) {
+  constructor(clock: Clock, prng: Prng, options: CallOptions | undefined) {
     const timeoutMs = options?.timeoutMs ?? defaultTimeoutMs;
     if (!Number.isFinite(timeoutMs) || timeoutMs < 1 || timeoutMs > limits.timeoutMsMax) {
       throw new MokuError('INVALID_ARGUMENT', {
@@ -28,6 +32,7 @@ export class Deadline {
       });
     }
     this.clock = clock;
+    this.prng = prng;
     this.timeoutMs = timeoutMs;
     this.dueMs = clock.monotonicMs() + timeoutMs;
     this.signal = this.controller.signal;
@@ -69,6 +74,15 @@ export class Deadline {
     });
   }
 
+  /**
+   * Waits before attempt `attempt` (1, 2, …): 10 ms, doubling up to 400 ms, of which the upper half is
+   * random, so that clients that failed together do not come back together.
+   */
+  pause(attempt: number): Promise<void> {
+    const ms = Math.min(pauseMsMax, pauseMsMin * 2 ** Math.min(attempt - 1, 10));
+    return this.wait((ms * (1 + this.prng.unit())) / 2);
+  }
+
   /** Frees the timer and the listener. Must be called once the call is over. */
   end(): void {
     this.timer.cancel();
@@ -78,13 +92,15 @@ export class Deadline {
 
 /** All calls of one database: each under its deadline, counted, so that closing can wait for them. */
 export class Calls {
-  readonly clock: Clock;
+  private readonly clock: Clock;
+  private readonly prng: Prng;
   private underWay = 0;
   private isClosed = false;
   private onIdle: (() => void) | undefined;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, prng: Prng) {
     this.clock = clock;
+    this.prng = prng;
   }
 
   /** Runs `task` under a deadline of its own. Throws CLOSED (definite) once the database is closing. */
@@ -93,7 +109,7 @@ export class Calls {
     task: (deadline: Deadline) => Promise<R>,
   ): Promise<R> {
     if (this.isClosed) throw new MokuError('CLOSED', { field: 'database' });
-    const deadline = new Deadline(this.clock, options);
+    const deadline = new Deadline(this.clock, this.prng, options);
     this.underWay += 1;
     try {
       return await task(deadline);

@@ -6,7 +6,6 @@ import { MokuError, type RegionDescriptor } from '@moku/base';
 import { decodeQueryOutcome, encodeQuery, type Query, type QueryOutcome } from '@moku/kv';
 import type { Attempts } from './attempts.js';
 import type { Deadline } from './deadline.js';
-import { pauseMs } from './retry.js';
 
 export type Answered = Extract<QueryOutcome, { type: 'found' | 'page' | 'digest' }>;
 
@@ -46,7 +45,7 @@ export class Reads {
         if (result.error.code === 'REGION_UNKNOWN') return { kind: 'stale' };
         if (result.isPrompt) continue;
       }
-      await deadline.wait(pauseMs(attempt + 1));
+      await deadline.pause(attempt + 1);
     }
     throw deadline.error(false, last);
   }
@@ -60,7 +59,7 @@ export class Reads {
   ): Promise<{ readonly region: RegionDescriptor; readonly outcome: Answered }> {
     for (let round = 0; !deadline.isOver; round++) {
       if (round > 0) {
-        await deadline.wait(pauseMs(round));
+        await deadline.pause(round);
         await refresh();
       }
       const target = await region();

@@ -11,9 +11,9 @@ import {
 } from '@moku/base';
 import { type ClusterView, findRegion } from '@moku/kv';
 import type { ClientAnswer } from '@moku/transport';
+import { raised } from './answers.js';
 import type { Channels } from './channels.js';
 import type { Deadline } from './deadline.js';
-import { pauseMs, raised } from './retry.js';
 
 /** A keyspace's regions in key order. */
 export interface Routes {
@@ -87,7 +87,7 @@ export class Router {
   async view(keyspace: string | undefined, deadline: Deadline): Promise<ClusterView> {
     let last: unknown;
     for (let attempt = 0; !deadline.isOver; attempt++) {
-      if (attempt > 0) await deadline.wait(pauseMs(attempt));
+      if (attempt > 0) await deadline.pause(attempt);
       try {
         const channel = await this.channels.any();
         const answer: ClientAnswer = await channel.request(

@@ -17,7 +17,6 @@ import {
 } from '@moku/kv';
 import type { Attempts } from './attempts.js';
 import type { Deadline } from './deadline.js';
-import { pauseMs } from './retry.js';
 import type { Session, Sessions } from './sessions.js';
 
 /** How a write finds its region, asked again after each stale answer. */
@@ -50,7 +49,7 @@ export class Writes {
   async run(target: WriteTarget, deadline: Deadline): Promise<Written | Refused> {
     let last: unknown;
     for (let round = 0; !deadline.isOver; round++) {
-      if (round > 0) await deadline.wait(pauseMs(round));
+      if (round > 0) await deadline.pause(round);
       const region = await target.region(deadline);
       const session = await this.session(region, deadline);
       const step = await this.runInSession(target, region, session, deadline);
@@ -93,7 +92,7 @@ export class Writes {
         throw new MokuError('MALFORMED_REQUEST', { field: 'openSession', answer: outcome.type });
       }
       last = result.error;
-      if (!result.isPrompt) await deadline.wait(pauseMs(attempt + 1));
+      if (!result.isPrompt) await deadline.pause(attempt + 1);
     }
     throw deadline.error(false, last);
   }
@@ -119,7 +118,7 @@ export class Writes {
         last = result.error;
         if (!isMaybe && result.error.code === 'REGION_UNKNOWN')
           return { kind: 'reroute', error: result.error };
-        if (!result.isPrompt) await deadline.wait(pauseMs(attempt + 1));
+        if (!result.isPrompt) await deadline.pause(attempt + 1);
       }
       throw deadline.error(isMaybe, last);
     } finally {
