@@ -11,7 +11,14 @@ import {
   type RegionId,
   type ReplicaId,
 } from '@moku/base';
-import type { ConfState, HardState } from '@moku/raft';
+import {
+  type ConfState,
+  type HardState,
+  readConfState,
+  readHardState,
+  writeConfState,
+  writeHardState,
+} from '@moku/raft';
 
 /** What is kept of a region beside its entries. */
 export interface RegionState {
@@ -51,23 +58,12 @@ export function appendState(writer: ByteWriter, state: RegionState | TombstoneSt
 }
 
 function appendLive(writer: ByteWriter, state: RegionState): void {
-  writer.uvarint(state.hardState.term);
-  writer.u32(state.hardState.votedFor);
-  writer.uvarint(state.hardState.commitIndex);
+  writeHardState(writer, state.hardState);
   writer.uvarint(state.truncatedIndex);
   writer.uvarint(state.truncatedTerm);
   writer.uvarint(state.lowestValidSeq);
   writer.uvarint(state.confStateIndex);
-  writer.u8(state.confState.autoLeave ? 1 : 0);
-  appendIds(writer, state.confState.voters);
-  appendIds(writer, state.confState.votersOutgoing);
-  appendIds(writer, state.confState.learners);
-  appendIds(writer, state.confState.learnersNext);
-}
-
-function appendIds(writer: ByteWriter, ids: readonly ReplicaId[]): void {
-  writer.uvarint(ids.length);
-  for (const id of ids) writer.u32(id);
+  writeConfState(writer, state.confState);
 }
 
 /** All states of a buffer of `appendState`. Throws LOG_CORRUPT naming the region whose state is damaged. */
@@ -94,38 +90,23 @@ function readState(regionId: RegionId, bytes: Uint8Array): RegionState | Tombsto
   const kind = reader.u8();
   const replicaId = reader.u32() as ReplicaId;
   if (kind === kindTombstone) return { regionId, replicaId, isTombstone: true };
-  const hardState = {
-    term: reader.uvarint(),
-    votedFor: reader.u32() as ReplicaId,
-    commitIndex: reader.uvarint(),
-  };
+  const hardState = readHardState(reader);
   const truncatedIndex = reader.uvarint();
   const truncatedTerm = reader.uvarint();
   const lowestValidSeq = reader.uvarint();
   const confStateIndex = reader.uvarint();
-  const autoLeave = reader.u8() === 1;
-  const voters = readIds(reader);
-  const votersOutgoing = readIds(reader);
-  const learners = readIds(reader);
-  const learnersNext = readIds(reader);
+  const confState = readConfState(reader);
   reader.finish();
   return {
     regionId,
     replicaId,
     hardState,
-    confState: { voters, votersOutgoing, learners, learnersNext, autoLeave },
+    confState,
     confStateIndex,
     truncatedIndex,
     truncatedTerm,
     lowestValidSeq,
   };
-}
-
-function readIds(reader: ByteReader): ReplicaId[] {
-  const ids: ReplicaId[] = [];
-  const count = reader.uvarint();
-  for (let i = 0; i < count; i++) ids.push(reader.u32() as ReplicaId);
-  return ids;
 }
 
 function corrupt(regionId: RegionId, cause?: unknown): MokuError {
