@@ -23,6 +23,11 @@ export function text(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
+/** A copy. Unlike `bytes.slice()`, also where `bytes` is a Node Buffer, whose `slice` aliases. */
+export function copyBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
+}
+
 /** Bytewise order: negative, zero or positive. A prefix sorts before what it starts. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const length = a.length < b.length ? a.length : b.length;

@@ -1,7 +1,7 @@
 /**
  * How users' keys and values become bytes and back. Decoding happens on the caller's side only.
  */
-import { limits, MokuError, text, utf8 } from '@moku/base';
+import { copyBytes, limits, MokuError, text, utf8 } from '@moku/base';
 import { Packr } from 'msgpackr';
 import type { Key, ValueEncoding } from './database.js';
 
@@ -52,7 +52,7 @@ const codecs: Record<ValueEncoding, ValueCodec> = {
       if (!(value instanceof Uint8Array)) throw notEncodable('bytes', value);
       return value;
     },
-    decode: (bytes) => bytes.slice(),
+    decode: (bytes) => copyBytes(bytes),
   }),
   utf8: guarded('utf8', {
     encode(value) {
@@ -65,6 +65,8 @@ const codecs: Record<ValueEncoding, ValueCodec> = {
     encode(value) {
       const json = JSON.stringify(value);
       if (json === undefined) throw notEncodable('json', value);
+      // NaN and infinities become null without a word: looked for only where there is a null.
+      if (json.includes('null')) JSON.stringify(value, refuseLostNumbers);
       return utf8(json);
     },
     decode: (bytes) => JSON.parse(text(bytes)) as unknown,
@@ -72,12 +74,29 @@ const codecs: Record<ValueEncoding, ValueCodec> = {
   msgpack: guarded('msgpack', {
     encode(value) {
       if (value === undefined) throw notEncodable('msgpack', value);
-      return packr.pack(value).slice();
+      // A copy: the packer's buffer is used again.
+      const packed = copyBytes(packr.pack(value));
+      // msgpackr gives this key back under another name: looked for only where its letters are.
+      if (Buffer.from(packed.buffer).includes('__proto__')) refuseProto(value);
+      return packed;
     },
     // A copy first: msgpackr's decoded binaries alias what they were read from.
-    decode: (bytes) => packr.unpack(bytes.slice()) as unknown,
+    decode: (bytes) => packr.unpack(copyBytes(bytes)) as unknown,
   }),
 };
+
+function refuseLostNumbers(_key: string, value: unknown): unknown {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw notEncodable('json', value);
+  return value;
+}
+
+function refuseProto(value: unknown): void {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return;
+  if (Object.hasOwn(value, '__proto__')) {
+    throw new MokuError('VALUE_NOT_ENCODABLE', { field: '__proto__', encoding: 'msgpack' });
+  }
+  for (const inner of Object.values(value)) refuseProto(inner);
+}
 
 export function valueCodec(encoding: ValueEncoding): ValueCodec {
   const codec = Object.hasOwn(codecs, encoding) ? codecs[encoding] : undefined;
@@ -123,7 +142,7 @@ export function valueBytes(codec: ValueCodec, value: unknown): Uint8Array {
 
 /** A user's key from its bytes, in the form the keyspace was opened with. */
 export function keyFrom(bytes: Uint8Array, form: 'utf8' | 'bytes'): Key {
-  if (form === 'bytes') return bytes.slice();
+  if (form === 'bytes') return copyBytes(bytes);
   try {
     return text(bytes);
   } catch (cause) {
