@@ -198,11 +198,17 @@ describe('links', () => {
 
   it('refuse addresses and ports that are none', async () => {
     const bad = nodes.start(1, { peers: [{ nodeId: toNodeId(2), address: 'nowhere' }] });
-    await expect(bad).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', details: { field: 'peers' } });
+    await expect(bad).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      details: { field: 'peers' },
+    });
     const port = nodes.start(1, { listen: { host: '127.0.0.1', port: 70_000 } });
     await expect(port).rejects.toMatchObject({ code: 'CONFIG_INVALID', details: { port: 70_000 } });
     const host = nodes.start(1, { listen: { host: '192.0.2.1', port: 0 } });
-    await expect(host).rejects.toMatchObject({ code: 'CONFIG_INVALID', details: { host: '192.0.2.1' } });
+    await expect(host).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      details: { host: '192.0.2.1' },
+    });
     const a = await nodes.start(1);
     expect(() => a.links.setPeers([{ nodeId: toNodeId(2), address: 'host:0' }])).toThrow(
       /INVALID_ARGUMENT/,

@@ -36,7 +36,10 @@ const handshakeTimeoutMsDefault = 1_500;
 const backoffMinMsDefault = 50;
 const backoffMaxMsDefault = 2_000;
 const healthyMs = 1_000;
-/** Ticks in the time after which a peer is silent. */
+/**
+ * Ticks in the time within which silence is noticed. The tick that sees the last byte and the one that
+ * judges may each be a tick late.
+ */
 const ticksPerSilence = 9;
 /** The bulk lane may stall for longer: its peer is judged by the control lane. */
 const bulkSilenceFactor = 5;
@@ -88,7 +91,11 @@ class WebSocketLinks implements Links {
     const silenceMs = options.silenceMs ?? silenceMsDefault;
     this.tickMs = silenceMs / ticksPerSilence;
     this.peers = options.peers;
-    const aliveMs = silenceMs / 3;
+    const control = { aliveMs: 3 * this.tickMs, silenceMs: silenceMs - 2 * this.tickMs };
+    const bulk = {
+      aliveMs: control.aliveMs * bulkSilenceFactor,
+      silenceMs: control.silenceMs * bulkSilenceFactor,
+    };
     this.context = {
       self: { nodeId, clusterId, storeId, incarnation },
       clock,
@@ -100,10 +107,7 @@ class WebSocketLinks implements Links {
       backoffMaxMs: options.backoffMaxMs ?? backoffMaxMsDefault,
       healthyMs,
       bufferedBytesMax: options.bufferedBytesMax ?? limits.linkBufferedBytesMax,
-      watchLimits: {
-        control: { aliveMs, silenceMs },
-        bulk: { aliveMs: aliveMs * bulkSilenceFactor, silenceMs: silenceMs * bulkSilenceFactor },
-      },
+      watchLimits: { control, bulk },
       events: {
         onOpen: (session) => this.opened(session),
         onFrame: (session, lane, payload) => this.subscriber?.onFrame(session, lane, payload),

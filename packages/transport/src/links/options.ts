@@ -37,7 +37,7 @@ export interface LinksOptions {
   readonly clock: Clock;
   readonly prng: Prng;
   readonly logger?: TransportLogger;
-  /** A peer that sends nothing for this long is silent: its session ends with PEER_SILENT. Default 900. */
+  /** Within this time a peer that sends nothing is noticed: its session ends with PEER_SILENT. Default 900. */
   readonly silenceMs?: number;
   /** For sockets, hellos and welcomes together. Default 1,500. */
   readonly handshakeTimeoutMs?: number;

@@ -14,7 +14,7 @@ import type { CloseReason, FrameSocket, FrameSocketEvents, SocketClose } from '.
 /** Above this a turn's messages leave before the turn's end, so that the system can begin. */
 const corkedBytesMax = 64 * 1024;
 /** A peer that does not answer a close frame is cut off after this. */
-const closeTimeoutMs = 500;
+const closeTimeoutMs = 200;
 /** The private range of close codes begins here (RFC 6455 §7.4.2). */
 const codedClose = 4000;
 const closeTextBytesMax = 120;

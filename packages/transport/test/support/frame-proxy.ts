@@ -228,7 +228,10 @@ class MessageParser {
     const lengthBytes = short === 126 ? 2 : short === 127 ? 8 : 0;
     const headBytes = 2 + lengthBytes + (isMasked ? 4 : 0);
     if (rest.length < headBytes) return undefined;
-    const length = lengthBytes === 0 ? short : Number(rest.readUIntBE(lengthBytes === 2 ? 2 : 4, lengthBytes === 2 ? 2 : 6));
+    const length =
+      lengthBytes === 0
+        ? short
+        : Number(rest.readUIntBE(lengthBytes === 2 ? 2 : 4, lengthBytes === 2 ? 2 : 6));
     if (rest.length < headBytes + length) return undefined;
     const bytes = rest.subarray(0, headBytes + length);
     this.rest = rest.subarray(headBytes + length);
