@@ -11,7 +11,7 @@
  */
 import { ByteReader, ByteWriter, MokuError, type ReplicaId } from '@moku/base';
 import { malformed, readReplicaId } from './codec/checks.js';
-import type { ConfChange, ConfChangeStep, ConfState, ConfTransition } from './types.js';
+import type { ConfChange, ConfChangeStep, ConfState, ConfTransition, Entry } from './types.js';
 
 /** Voters, outgoing voters or learners of one group. */
 export const replicasPerGroupMax = 64;
@@ -73,6 +73,18 @@ export function changedConfState(confState: ConfState, change: ConfChange): Conf
     return toPlain(changed);
   }
   return toJoint(confState, changed, transition !== 'jointExplicit');
+}
+
+/**
+ * What the changes among `entries`, committed and following `confState` without a gap, make of it. For a
+ * host whose state machine came back further applied than the configuration that the log remembers.
+ */
+export function confStateAfter(confState: ConfState, entries: readonly Entry[]): ConfState {
+  let after = confState;
+  for (const entry of entries) {
+    if (entry.kind === 'confChange') after = changedConfState(after, decodeConfChange(entry.data));
+  }
+  return after;
 }
 
 interface Sets {

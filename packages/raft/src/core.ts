@@ -55,8 +55,8 @@ export class Core {
   confState: ConfState;
   /** A configuration change in the log is at most here; unknown ones of a recovered log count. */
   lastConfIndex = 0;
-  /** confState holds a change of the entry being applied, which appliedIndex does not count yet. */
-  isConfAhead = false;
+  /** Every change up to here is in confState; above appliedIndex, confState is not that of the state applied. */
+  confStateIndex = 0;
   /** Bytes handed out for apply since everything handed out was last applied. */
   applyingBytes = 0;
   /** Committed entries are on their way from disk. */

@@ -54,16 +54,22 @@ function appendConfChange(core: Core, leader: LeaderState, change: ConfChange): 
   return { kind: 'accepted', index, term: core.term };
 }
 
-/** A committed change is applied: the new configuration holds from here on. */
-export function applyConfChange(core: Core, change: ConfChange): ConfState {
+/** A committed change is applied at `index`: the new configuration holds from here on. */
+export function applyConfChange(
+  core: Core,
+  change: ConfChange,
+  index: number,
+): ConfState | undefined {
+  // A configuration that came back further than the state machine has it already.
+  if (index <= core.confStateIndex) return undefined;
   core.confState = changedConfState(core.confState, change);
-  core.isConfAhead = true;
+  core.confStateIndex = index;
   followConfState(core);
   return core.confState;
 }
 
 /** Brings a leader in line with core.confState. */
-export function followConfState(core: Core): void {
+function followConfState(core: Core): void {
   const leader = core.leader;
   if (leader === undefined) return;
   if (!isVoter(core.confState, core.id)) {

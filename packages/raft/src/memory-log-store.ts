@@ -19,7 +19,7 @@ import type {
   Tombstone,
 } from './contracts/log-store.js';
 import { LogPicture, type MemoryRegion } from './memory-log-picture.js';
-import type { Entry } from './types.js';
+import type { Entry, HardState } from './types.js';
 
 export interface MemoryLogStoreOptions {
   /** Monotonic milliseconds, for the age in `health`; without it every batch has age 0. */
@@ -160,6 +160,17 @@ export class MemoryLogStore implements LogStore {
   /** The entry can no longer be read: asking for it throws LOG_CORRUPT (L4). */
   corrupt(regionId: RegionId, index: number): void {
     this.visible.regions.get(regionId)?.corrupted.add(index);
+  }
+
+  /** The region as a crash at this moment would leave it; undefined when there would be none. */
+  synced(regionId: RegionId): RegionLog | undefined {
+    const region = this.durable.regions.get(regionId);
+    return region === undefined ? undefined : new MemoryRegionLog(region);
+  }
+
+  /** The region's hard state as a crash at this moment would leave it. */
+  syncedHardState(regionId: RegionId): HardState | undefined {
+    return this.durable.regions.get(regionId)?.hardState;
   }
 
   private makeDurable(batch: UnsyncedBatch): void {

@@ -62,9 +62,12 @@ export interface RaftConfig {
   readonly log: RegionLog;
   /** As recovered; all zero for a new replica. */
   readonly hardState: HardState;
-  /** As of `confStateIndex`; emptyConfState for a replica that has to be told. */
+  /** As of `confStateIndex`; emptyConfState for a replica that joins: it takes a snapshot first. */
   readonly confState: ConfState;
-  /** Index as of which `confState` holds; appliedIndex when not given. May be greater than it. */
+  /**
+   * Index as of which `confState` holds; appliedIndex when not given. May be greater than appliedIndex;
+   * if it is lower, the host first adds the changes between (confStateAfter).
+   */
   readonly confStateIndex?: number;
   /** In [log.firstIndex() - 1, log.lastIndex()]. */
   readonly appliedIndex: number;
@@ -74,7 +77,6 @@ export interface RaftConfig {
 
 export class Raft {
   private readonly core: Core;
-  private readonly confStateIndex: number;
   private peersOf: ConfState | undefined = undefined;
   private peerIds: readonly ReplicaId[] = noPeers;
 
@@ -103,10 +105,10 @@ export class Raft {
     core.appliedIndex = appliedIndex;
     core.applyingIndex = appliedIndex;
     core.lastConfIndex = tail.lastIndex;
+    core.confStateIndex = config.confStateIndex ?? appliedIndex;
     core.leaderElapsed = electionTicks;
     core.resetElectionTimer();
     this.core = core;
-    this.confStateIndex = config.confStateIndex ?? appliedIndex;
   }
 
   // ---- Events in.
@@ -216,25 +218,22 @@ export class Raft {
     const { core } = this;
     core.tail.checkHandover();
     assert(index >= core.appliedIndex && index <= core.applyingIndex, 'R3: applied in order');
+    const wasBehindConf = core.appliedIndex < core.confStateIndex;
     core.appliedIndex = index;
     if (index === core.applyingIndex) core.applyingBytes = 0;
-    if (core.isConfAhead) {
-      core.isConfAhead = false;
-      if (core.leader !== undefined) core.leader.isFlushDue = true;
-    }
+    // A snapshot may be offered again.
+    if (wasBehindConf && core.leader !== undefined) core.leader.isFlushDue = true;
     leaveJointIfDue(core);
   }
 
   /**
    * The entry at `index`, a confChange, is being applied; `applied` follows. Returns the configuration
-   * that holds from now on. One that `confStateIndex` of the start already counted changes nothing: give
-   * `index` wherever that may be.
+   * that holds from now on, for the host to write to its log as of `index`; undefined when the log knew a
+   * later one at the start already, which must not be replaced.
    */
-  applyConfChange(change: ConfChange, index?: number): ConfState {
-    const { core } = this;
-    core.tail.checkHandover();
-    if (index !== undefined && index <= this.confStateIndex) return core.confState;
-    return applyConfChange(core, change);
+  applyConfChange(change: ConfChange, index: number): ConfState | undefined {
+    this.core.tail.checkHandover();
+    return applyConfChange(this.core, change, index);
   }
 
   /** What RegionLog.entries answered 'fetching' to is in memory now. */
@@ -410,6 +409,11 @@ export class Raft {
 
   get confState(): ConfState {
     return this.core.confState;
+  }
+
+  /** Index as of which confState holds. After a restart it may be above appliedIndex. */
+  get confStateIndex(): number {
+    return this.core.confStateIndex;
   }
 
   /** The snapshot that the leader offered last, until it is installed or no longer needed. */

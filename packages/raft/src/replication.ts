@@ -10,6 +10,8 @@
  *     counts itself only as far as its own disk has synced.
  *  A3 An acknowledgement leaves only after everything it vouches for is synced; refusals promise nothing.
  *  A4 Nothing committed is ever replaced.
+ *  A5 A replica that was told no configuration takes no entries: the first one stands in no log, so that it
+ *     comes with a snapshot.
  */
 import { assert, noReplica } from '@moku/base';
 import type { Core } from './core.js';
@@ -126,7 +128,7 @@ function bytesOf(entries: readonly Entry[]): number {
 
 /** What the peer needs is compacted: offers the state as of what is applied here. Paper §7. */
 function offerSnapshot(core: Core, progress: Progress): void {
-  if (core.isConfAhead) return;
+  if (core.confStateIndex > core.appliedIndex) return;
   const index = core.appliedIndex;
   const term = core.tail.term(index);
   assert(term !== undefined, 'R3: the log is never compacted beyond what is applied');
@@ -158,6 +160,13 @@ function handleRejection(
   message: AppendResponse,
 ): void {
   const { index, hintIndex, hintTerm } = message;
+  if (index === 0 && progress.state !== 'snapshot') {
+    // Index 0 agrees everywhere: it is refused only by a replica that has no configuration yet (A5).
+    progress.becomeProbe(progress.matchIndex + 1);
+    offerSnapshot(core, progress);
+    leader.isFlushDue = true;
+    return;
+  }
   if (progress.state === 'snapshot' || index <= progress.matchIndex) return;
   if (progress.state === 'probe' && index !== progress.nextIndex - 1) return;
   if (index >= progress.nextIndex) return;
@@ -214,6 +223,10 @@ export function advanceCommit(core: Core, leader: LeaderState): void {
 export function handleAppend(core: Core, message: Append): void {
   const { tail } = core;
   const { prevLogIndex, prevLogTerm, entries } = message;
+  if (core.confState.voters.length === 0) {
+    reject(core, message);
+    return;
+  }
   // Everything committed agrees with every later leader (paper §5.4.3), so that it needs no comparison.
   if (prevLogIndex > core.commitIndex && tail.term(prevLogIndex) !== prevLogTerm) {
     reject(core, message);
@@ -327,7 +340,7 @@ export function snapshotInstalled(core: Core, meta: SnapshotMeta): void {
   core.applyingBytes = 0;
   core.isApplyFetching = false;
   core.confState = meta.confState;
-  core.isConfAhead = false;
+  core.confStateIndex = meta.index;
   core.snapshotWanted = undefined;
   core.isSnapshotDue = false;
   core.isRestartUnsynced = true;
