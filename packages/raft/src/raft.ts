@@ -38,7 +38,7 @@ import {
   tickHeartbeat,
 } from './reads.js';
 import { buildReady, hasReady } from './ready.js';
-import { ownLogPersisted, snapshotInstalled } from './replication.js';
+import { ownLogPersisted, resumeOffers, snapshotInstalled } from './replication.js';
 import { stepMessage } from './step.js';
 import { beginTransfer, tickTransfer } from './transfer.js';
 import type {
@@ -85,7 +85,9 @@ export class Raft {
     const { hardState, log, appliedIndex, electionTicks, heartbeatTicks } = config;
     assert(electionTicks >= 2 && heartbeatTicks < electionTicks, 'electionTicks > heartbeatTicks');
     const tail = new LogTail(log, hardState.term, hardState.votedFor);
-    const commitIndex = hardState.commitIndex > appliedIndex ? hardState.commitIndex : appliedIndex;
+    const confStateIndex = config.confStateIndex ?? appliedIndex;
+    // What was applied, and a configuration that was, had been committed, whatever the hard state knew.
+    const commitIndex = Math.max(hardState.commitIndex, appliedIndex, confStateIndex);
     checkRecovered(tail, hardState, commitIndex, appliedIndex);
     const limits = config.limits === undefined ? defaultRaftLimits : narrowed(config.limits);
     const { replicaId, prng, confState } = config;
@@ -105,7 +107,7 @@ export class Raft {
     core.appliedIndex = appliedIndex;
     core.applyingIndex = appliedIndex;
     core.lastConfIndex = tail.lastIndex;
-    core.confStateIndex = config.confStateIndex ?? appliedIndex;
+    core.confStateIndex = confStateIndex;
     core.leaderElapsed = electionTicks;
     core.resetElectionTimer();
     this.core = core;
@@ -221,8 +223,7 @@ export class Raft {
     const wasBehindConf = core.appliedIndex < core.confStateIndex;
     core.appliedIndex = index;
     if (index === core.applyingIndex) core.applyingBytes = 0;
-    // A snapshot may be offered again.
-    if (wasBehindConf && core.leader !== undefined) core.leader.isFlushDue = true;
+    if (wasBehindConf && core.leader !== undefined) resumeOffers(core.leader);
     leaveJointIfDue(core);
   }
 

@@ -126,9 +126,12 @@ function bytesOf(entries: readonly Entry[]): number {
   return bytes;
 }
 
-/** What the peer needs is compacted: offers the state as of what is applied here. Paper §7. */
-function offerSnapshot(core: Core, progress: Progress): void {
-  if (core.confStateIndex > core.appliedIndex) return;
+/**
+ * The peer needs what no log has: offers the state as of what is applied here (paper §7). False while a
+ * restarted leader has yet to apply up to the configuration that it came back with: that is not the state's.
+ */
+function offerSnapshot(core: Core, progress: Progress): boolean {
+  if (core.confStateIndex > core.appliedIndex) return false;
   const index = core.appliedIndex;
   const term = core.tail.term(index);
   assert(term !== undefined, 'R3: the log is never compacted beyond what is applied');
@@ -140,6 +143,16 @@ function offerSnapshot(core: Core, progress: Progress): void {
     term: core.term,
     snapshot: { index, term, confState: core.confState },
   });
+  return true;
+}
+
+/** The state applied here has its configuration again: peers that wait for a snapshot are tried again. */
+export function resumeOffers(leader: LeaderState): void {
+  const { progresses } = leader;
+  for (let i = 0; i < progresses.length; i++) {
+    if (progresses[i]!.state === 'probe') progresses[i]!.isProbeSent = false;
+  }
+  leader.isFlushDue = true;
 }
 
 /** The leader's side of an answer. */
@@ -163,8 +176,7 @@ function handleRejection(
   if (index === 0 && progress.state !== 'snapshot') {
     // Index 0 agrees everywhere: it is refused only by a replica that has no configuration yet (A5).
     progress.becomeProbe(progress.matchIndex + 1);
-    offerSnapshot(core, progress);
-    leader.isFlushDue = true;
+    if (!offerSnapshot(core, progress)) progress.isProbeSent = true;
     return;
   }
   if (progress.state === 'snapshot' || index <= progress.matchIndex) return;
