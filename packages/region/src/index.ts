@@ -1,2 +1,7 @@
+export {
+  defaultRegionHostConfig,
+  type RegionHostConfig,
+} from './config.js';
 export * from './contracts/host.js';
 export * from './contracts/transport.js';
+export { createRegionHost, type RegionHostOptions } from './manager.js';

@@ -38,7 +38,9 @@ export type WhyReason =
   | 'applyBehind'
   | 'snapshotSending'
   | 'snapshotInstalling'
-  | 'logFetching';
+  | 'logFetching'
+  /** It threw (state machine or log), left its claims and is out of service until the next start. */
+  | 'failed';
 
 export interface RegionStatus {
   readonly regionId: RegionId;
@@ -96,6 +98,8 @@ export interface HostCallbacks {
   openMachine(descriptor: RegionDescriptor, replicaId: ReplicaId): StateMachine;
   /** Drops the state of a destroyed replica. */
   dropMachine(regionId: RegionId): void;
+  /** False while the engine is full: applies wait for `engineFlushed`. Absent: never full. */
+  canApply?(): boolean;
   /** The manager cannot go on (log failure, broken invariant): stop the process with this reason (P7). */
   onFatal(error: Error): void;
   /** Leadership of a region changed here. */

@@ -1,0 +1,60 @@
+/**
+ * A replica in trouble fails alone (design §6, "a claim comes from the replica"): it leaves its claims,
+ * answers who waits and is not driven any more, while its node and every other region live on. Bugs are
+ * not failures: a broken invariant goes on to the process.
+ */
+import { InvariantError, type NodeId } from '@moku/base';
+import type { Leadership } from './leadership.js';
+import type { Replica } from './replica.js';
+import type { Schedule } from './schedule.js';
+
+/** True for what no replica may be blamed for alone. */
+export function isBug(error: unknown): boolean {
+  return (
+    error instanceof InvariantError ||
+    error instanceof TypeError ||
+    error instanceof ReferenceError ||
+    error instanceof SyntaxError
+  );
+}
+
+export class Failures {
+  private readonly leadership: Leadership;
+  private readonly schedule: Schedule;
+  count = 0;
+
+  constructor(leadership: Leadership, schedule: Schedule) {
+    this.leadership = leadership;
+    this.schedule = schedule;
+  }
+
+  /** Marks `replica` failed with `error`. Throws it when it is a bug. */
+  fail(replica: Replica, error: unknown): void {
+    if (isBug(error)) throw error;
+    if (replica.state !== 'running') return;
+    replica.failure = error instanceof Error ? error : new Error(String(error));
+    this.count++;
+    this.end(replica, 'failed', replica.leaderNodeId());
+  }
+
+  /** A replica could not even be opened. Throws `error` when it is a bug. */
+  openFailed(error: unknown): void {
+    if (isBug(error)) throw error;
+    this.count++;
+  }
+
+  /** Takes `replica` out of service: nothing of it is acknowledged from here on (H3). */
+  end(replica: Replica, state: 'failed' | 'removed', leaderNodeId: NodeId): void {
+    const wasRunning = replica.state === 'running';
+    replica.state = state;
+    if (!wasRunning) return;
+    this.leadership.leave(replica);
+    this.schedule.rest(replica);
+    replica.proposals?.end(leaderNodeId);
+    replica.proposals = undefined;
+    replica.reads?.end(leaderNodeId);
+    replica.reads = undefined;
+    replica.toApply = undefined;
+    replica.install = undefined;
+  }
+}
