@@ -1,12 +1,11 @@
 /**
- * The two ways to a Database: a node in this process, or nodes elsewhere.
+ * A Database served by a node in this process: alone by default, or as a member of a cluster.
  */
-import { randomBytes } from 'node:crypto';
-import { createPrng, MokuError, type NodeDescriptor, toNodeId } from '@moku/base';
+import { MokuError, type NodeDescriptor, toNodeId } from '@moku/base';
 import { ClientDatabase, type Database } from '@moku/client';
-import { type NodeTimings, type RunningNode, startNode } from '@moku/node';
-import { createSystemClock, dialRequestChannel, localChannel } from '@moku/transport';
-import { parseAddress } from './address.js';
+import { type NodeTimings, type RunningNode, type StartOptions, startNode } from '@moku/node';
+import { createSystemClock, dialRequestChannel, localChannel, parseAddress } from '@moku/transport';
+import { randomPrng } from './connect.js';
 
 export interface MemberOptions {
   /** This node's id in the cluster: 1 … 65,535. */
@@ -14,10 +13,12 @@ export interface MemberOptions {
   /** All nodes of the cluster, this one included: where they listen for each other and for clients. */
   readonly nodes: readonly {
     readonly nodeId: number;
+    /** host:port */
     readonly peerAddress: string;
+    /** host:port */
     readonly clientAddress: string;
   }[];
-  /** The same on every node; a directory belongs to one cluster. */
+  /** 1 … 64 characters, the same on every node; a directory belongs to one cluster. */
   readonly clusterId: string;
 }
 
@@ -26,7 +27,7 @@ export interface OpenOptions {
   readonly dir: string;
   /** Take part in a cluster; alone when not given. */
   readonly cluster?: MemberOptions;
-  /** Let other processes in, as `connect()` does: host:port. Implied by `cluster`. */
+  /** Let other processes in, as `connect()` does: host:port. Not with `cluster`, which implies it. */
   readonly listen?: string;
   /** Health, status and metrics over HTTP: host:port. */
   readonly admin?: string;
@@ -40,23 +41,62 @@ export interface EmbeddedDatabase extends Database {
   readonly node: RunningNode;
 }
 
-export interface ConnectOptions {
-  /** host:port of the client sockets of some nodes; the others are learned. */
-  readonly nodes: readonly string[];
-}
-
 const soloClusterId = 'solo';
 
 /**
- * Opens a database in this process. Alone, it is served as soon as this returns; as a member of a
- * cluster, calls wait for the others within their timeouts.
- * Throws DIR_UNUSABLE, DIR_LOCKED, DIR_FOREIGN, DIR_FORMAT_NEWER, PORT_IN_USE, CONFIG_INVALID.
+ * Opens a database in this process. Alone, it takes calls as soon as this returns; as a member of a
+ * cluster, calls wait for the others within their timeouts. `close()` ends the node too.
+ * Throws INVALID_ARGUMENT, CONFIG_INVALID, DIR_UNUSABLE, DIR_LOCKED, DIR_FOREIGN, DIR_FORMAT_NEWER,
+ * PORT_IN_USE, LOG_AMNESIA.
  */
 export async function open(options: OpenOptions): Promise<EmbeddedDatabase> {
-  const { cluster } = options;
-  const nodeId = toNodeId(cluster?.nodeId ?? 1);
-  const nodes = cluster === undefined ? [soloNode(options)] : cluster.nodes.map(toDescriptor);
-  nodes.sort((a, b) => a.nodeId - b.nodeId);
+  const node = await startNode(startOptions(options));
+  const database = new ClientDatabase({
+    clock: createSystemClock(),
+    prng: randomPrng(),
+    dial: (address) => dialRequestChannel({ address }),
+    seeds: [],
+    local: { nodeId: node.nodeId, channel: localChannel(node.handler) },
+    onClose: () => node.close(),
+  });
+  return Object.assign(database, { node });
+}
+
+function startOptions(options: OpenOptions): StartOptions {
+  const { dir, cluster, admin, timings, onFatal } = options;
+  if (typeof dir !== 'string' || dir === '') {
+    throw new MokuError('INVALID_ARGUMENT', { field: 'dir', rule: 'a path that is not empty' });
+  }
+  return {
+    dir,
+    ...(cluster === undefined ? alone(options) : member(cluster, options)),
+    ...(admin === undefined ? {} : { adminListen: parseAddress(admin, 'admin') }),
+    ...(timings === undefined ? {} : { timings }),
+    ...(onFatal === undefined ? {} : { onFatal }),
+  };
+}
+
+type Place = Pick<StartOptions, 'clusterId' | 'nodeId' | 'nodes' | 'peerListen' | 'clientListen'>;
+
+function alone({ listen }: OpenOptions): Place {
+  const nodeId = toNodeId(1);
+  return {
+    clusterId: soloClusterId,
+    nodeId,
+    nodes: [{ nodeId, peerAddress: '', clientAddress: listen ?? '' }],
+    ...(listen === undefined ? {} : { clientListen: parseAddress(listen, 'listen') }),
+  };
+}
+
+function member(cluster: MemberOptions, { listen }: OpenOptions): Place {
+  if (listen !== undefined) {
+    throw new MokuError('INVALID_ARGUMENT', {
+      field: 'listen',
+      rule: 'not with cluster: the clientAddress of this node says where',
+    });
+  }
+  const nodeId = toNodeId(cluster.nodeId);
+  const nodes = cluster.nodes.map(toDescriptor).sort((a, b) => a.nodeId - b.nodeId);
   const self = nodes.find((node) => node.nodeId === nodeId);
   if (self === undefined) {
     throw new MokuError('CONFIG_INVALID', {
@@ -64,55 +104,18 @@ export async function open(options: OpenOptions): Promise<EmbeddedDatabase> {
       rule: `lists nodeId ${nodeId}`,
     });
   }
-  const node = await startNode({
-    dir: options.dir,
-    clusterId: cluster?.clusterId ?? soloClusterId,
+  return {
+    clusterId: cluster.clusterId,
     nodeId,
     nodes,
-    ...(cluster === undefined ? {} : { peerListen: parseAddress(self.peerAddress, 'peerAddress') }),
-    ...(self.clientAddress === ''
-      ? {}
-      : { clientListen: parseAddress(self.clientAddress, 'listen') }),
-    ...(options.admin === undefined ? {} : { adminListen: parseAddress(options.admin, 'admin') }),
-    ...(options.timings === undefined ? {} : { timings: options.timings }),
-    ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
-  });
-  const database = new ClientDatabase({
-    clock: createSystemClock(),
-    prng: randomPrng(),
-    dial: (address) => dialRequestChannel({ address }),
-    seeds: [],
-    local: { nodeId, channel: localChannel(node.handler) },
-    onClose: () => node.close(),
-  });
-  return Object.assign(database, { node });
-}
-
-/** Connects to nodes elsewhere. Nothing is sent before the first call. */
-export function connect(options: ConnectOptions): Database {
-  if (options.nodes.length === 0) {
-    throw new MokuError('INVALID_ARGUMENT', { field: 'nodes', count: 0, min: 1 });
-  }
-  for (const address of options.nodes) parseAddress(address, 'nodes');
-  return new ClientDatabase({
-    clock: createSystemClock(),
-    prng: randomPrng(),
-    dial: (address) => dialRequestChannel({ address }),
-    seeds: options.nodes,
-  });
-}
-
-function soloNode(options: OpenOptions): NodeDescriptor {
-  return { nodeId: toNodeId(1), peerAddress: '', clientAddress: options.listen ?? '' };
+    peerListen: parseAddress(self.peerAddress, 'cluster.nodes.peerAddress'),
+    clientListen: parseAddress(self.clientAddress, 'cluster.nodes.clientAddress'),
+  };
 }
 
 function toDescriptor(node: MemberOptions['nodes'][number]): NodeDescriptor {
   const { nodeId, peerAddress, clientAddress } = node;
-  parseAddress(peerAddress, 'peerAddress');
-  parseAddress(clientAddress, 'clientAddress');
+  parseAddress(peerAddress, 'cluster.nodes.peerAddress');
+  parseAddress(clientAddress, 'cluster.nodes.clientAddress');
   return { nodeId: toNodeId(nodeId), peerAddress, clientAddress };
-}
-
-function randomPrng() {
-  return createPrng(randomBytes(6).readUIntLE(0, 6));
 }

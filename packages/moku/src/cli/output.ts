@@ -1,47 +1,60 @@
 /**
- * How commands speak: tables for people, one JSON value per line with --json, errors on stderr, exit codes.
+ * How commands speak: results on stdout (tables and lines for people, one JSON value per line with
+ * `--json`), everything else on stderr.
  *
- * Exit codes: 0 done; 1 failed, certainly without effect; 2 usage or configuration; 3 failed, perhaps
- * with effect (`maybe`); 4 not found or a condition did not hold.
+ * Invariant O1: a stream that is slower than the command makes the command wait; nothing piles up.
  */
-import { type ErrorCode, MokuError } from '@moku/base';
+import { once } from 'node:events';
+import type { Writable } from 'node:stream';
 import Table from 'cli-table3';
+import { hasColor, type Terminal } from './terminal.js';
 
-export const exitCodes = { done: 0, failed: 1, usage: 2, maybe: 3, notFound: 4 } as const;
+export type Cell = string | number;
 
-const usageCodes: ReadonlySet<ErrorCode> = new Set([
-  'INVALID_ARGUMENT',
-  'CONFIG_INVALID',
-  'DIR_UNUSABLE',
-  'DIR_LOCKED',
-  'DIR_FOREIGN',
-  'DIR_FORMAT_NEWER',
-  'PORT_IN_USE',
-]);
+export class Output {
+  readonly isJson: boolean;
+  private readonly terminal: Terminal;
 
-/** Colour only on a terminal, and never when NO_COLOR is set (no-color.org). */
-export function hasColor(stream: NodeJS.WriteStream = process.stdout): boolean {
-  const { NO_COLOR } = process.env;
-  return stream.isTTY === true && (NO_COLOR === undefined || NO_COLOR === '');
-}
+  constructor(terminal: Terminal, isJson: boolean) {
+    this.terminal = terminal;
+    this.isJson = isJson;
+  }
 
-export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
-}
+  /** A line of a result. */
+  line(text: string): Promise<void> {
+    return this.raw(`${text}\n`);
+  }
 
-export function printLine(line: string): void {
-  process.stdout.write(`${line}\n`);
-}
+  /** A result as one line of JSON. */
+  json(value: unknown): Promise<void> {
+    return this.line(JSON.stringify(value));
+  }
 
-export function printTable(head: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
-  const plain = { head: [], border: [] };
-  const table = new Table({
-    head: [...head],
-    chars: noBorders,
-    style: hasColor() ? { head: ['bold'], border: [], 'padding-left': 0 } : { ...plain, 'padding-left': 0 },
-  });
-  for (const row of rows) table.push([...row]);
-  printLine(table.toString().replace(/[ \t]+$/gm, ''));
+  /** A result as it is, e.g. bytes or many lines at once. */
+  raw(content: string | Uint8Array): Promise<void> {
+    return written(this.terminal.stdout, content);
+  }
+
+  /** Rows under a head, in columns. */
+  table(head: readonly string[], rows: readonly (readonly Cell[])[]): Promise<void> {
+    const table = new Table({
+      head: [...head],
+      chars: noBorders,
+      style: {
+        head: hasColor(this.terminal) ? ['bold'] : [],
+        border: [],
+        'padding-left': 0,
+        'padding-right': 0,
+      },
+    });
+    for (const row of rows) table.push(row.map((cell) => printable(String(cell))));
+    return this.line(table.toString().replace(/[ \t]+$/gm, ''));
+  }
+
+  /** Something beside the result. */
+  note(text: string): Promise<void> {
+    return written(this.terminal.stderr, `${text}\n`);
+  }
 }
 
 const noBorders = {
@@ -50,45 +63,29 @@ const noBorders = {
   ...{ left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ' },
 };
 
-/** Says what went wrong and gives the exit code. */
-export function reportError(error: unknown, isJson: boolean): number {
-  const coded = error instanceof MokuError ? error : undefined;
-  const message = error instanceof Error ? error.message : String(error);
-  if (isJson) {
-    printJson({ ok: false, error: coded?.toJSON() ?? { code: 'INTERNAL', outcome: 'maybe', details: { message } } });
-  } else {
-    const certainty = coded === undefined ? '' : ` (${coded.outcome}: ${sentences[coded.outcome]})`;
-    process.stderr.write(`moku: ${message}${certainty}\n`);
-  }
-  if (coded === undefined) return exitCodes.maybe;
-  if (usageCodes.has(coded.code)) return exitCodes.usage;
-  return coded.outcome === 'maybe' ? exitCodes.maybe : exitCodes.failed;
+async function written(stream: Writable, content: string | Uint8Array): Promise<void> {
+  if (stream.destroyed) return;
+  if (!stream.write(content)) await once(stream, 'drain');
 }
 
-const sentences = {
-  definite: 'it certainly had no effect',
-  maybe: 'it may have had its effect',
-} as const;
+/**
+ * `text` with control characters as \u escapes: data never steers the terminal or breaks a line, and
+ * JSON stays the same JSON.
+ */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}
 
-/** A bar on stderr for long work; silent when stderr is no terminal. */
-export class Bar {
-  private lastMs = 0;
-  private readonly label: string;
+/** 1,234,567 */
+export function count(value: number): string {
+  return Math.round(value).toLocaleString('en');
+}
 
-  constructor(label: string) {
-    this.label = label;
-  }
-
-  /** `share` in 0 … 1; `note` is shown behind it. */
-  update(share: number, note: string): void {
-    const nowMs = performance.now();
-    if (process.stderr.isTTY !== true || (share < 1 && nowMs - this.lastMs < 80)) return;
-    this.lastMs = nowMs;
-    const full = Math.round(Math.min(1, share) * 28);
-    process.stderr.write(`\r\x1b[2K${this.label} ${'█'.repeat(full)}${'░'.repeat(28 - full)} ${note}`);
-  }
-
-  end(): void {
-    if (process.stderr.isTTY === true && this.lastMs > 0) process.stderr.write('\n');
-  }
+/** Bytes as MiB, one digit below 10. */
+export function mebibytes(bytes: number): string {
+  const value = bytes / (1024 * 1024);
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} MiB`;
 }

@@ -1,72 +1,119 @@
 /**
- * `moku serve`: one node until it is told to end. SIGTERM and SIGINT hand over leaderships, drain and
- * exit 0; a node that cannot go on exits 70 with a named reason (P7).
+ * `moku serve`: one node until it is told to end. SIGTERM, SIGINT and SIGHUP hand over leaderships, drain
+ * and exit 0; a node that cannot go on exits 70 with a named reason (P7).
  */
-import { isMokuError, toNodeId } from '@moku/base';
+import type { Readable } from 'node:stream';
+import { isMokuError, MokuError, toNodeId } from '@moku/base';
 import { type RunningNode, startNode } from '@moku/node';
+import { parseAddress } from '@moku/transport';
 import pino from 'pino';
-import { parseAddress } from '../address.js';
-import { rosterOf, type ServeConfig } from './config.js';
+import { type ResolvedConfig, rosterOf } from './config.js';
+import { exitCodes } from './exit-codes.js';
+import type { Output } from './output.js';
+import { flagOf, type ServeConfig, settingNames } from './settings.js';
 
-/** sysexits.h EX_SOFTWARE: the supervisor should start the node again, and look at its log. */
-const exitFatal = 70;
+/** Where each setting comes from, and its value. */
+export async function printConfig(resolved: ResolvedConfig, out: Output): Promise<void> {
+  const { origins, unknownVariables } = resolved;
+  if (out.isJson) {
+    await out.json({ settings: origins, unknownVariables });
+    return;
+  }
+  const rows = settingNames.map((name) => {
+    const { value, from, name: origin } = origins[name];
+    const shown = typeof value === 'object' ? JSON.stringify(value) : String(value ?? '');
+    return [name, shown, origin === '' ? from : `${from} ${origin}`, flagOf(name)];
+  });
+  await out.table(['SETTING', 'VALUE', 'FROM', 'OPTION'], rows);
+  for (const name of unknownVariables) await out.note(`moku: no setting is called ${name}`);
+}
 
-export async function serve(config: ServeConfig): Promise<void> {
+export interface ServeOptions {
+  readonly resolved: ResolvedConfig;
+  /** Its end is taken for SIGTERM: a node does not outlive the process that holds the other end. */
+  readonly untilEndOf: Readable | undefined;
+}
+
+/** Runs the node. Resolves once it was told to end and has ended; throws what kept it from starting. */
+export async function serve({ resolved, untilEndOf }: ServeOptions): Promise<void> {
+  const { config } = resolved;
   const logger = pino({ level: config.logLevel, base: { node: config.nodeId } });
+  for (const name of resolved.unknownVariables) logger.warn({ name }, 'no setting has this name');
   const fatal = (error: Error): never => {
     const code = isMokuError(error) ? error.code : error.name;
     logger.fatal({ err: error, code }, 'the node stops');
     logger.flush();
+    process.stderr.write(`moku: the node stops: ${error.message}\n`);
     // Nothing more may be acknowledged, so nothing is drained.
-    process.exit(exitFatal);
+    process.exit(exitCodes.fatal);
   };
   process.on('uncaughtException', fatal);
-  process.on('unhandledRejection', (reason) => fatal(reason instanceof Error ? reason : new Error(String(reason))));
-  const node = await start(config, logger, fatal);
-  logger.info(
-    { client: node.clientAddress, peer: node.peerAddress, admin: node.adminAddress, dir: config.dir },
-    'serving',
-  );
-  await endOf(node, config, logger);
+  process.on('unhandledRejection', (reason) => {
+    fatal(reason instanceof Error ? reason : new Error(String(reason)));
+  });
+  const end = new EndSignal(logger, untilEndOf);
+  const node = await started(config, logger, fatal);
+  const { clientAddress: client, peerAddress: peer, adminAddress: admin } = node;
+  logger.info({ client, peer, admin, dir: config.dir, cluster: config.cluster }, 'serving');
+  const reason = await end.given;
+  logger.info({ reason, drainMs: config.drainMs }, 'draining');
+  await node.close(config.drainMs);
+  logger.info('closed');
+  logger.flush();
 }
 
-async function start(config: ServeConfig, logger: pino.Logger, onFatal: (error: Error) => void): Promise<RunningNode> {
-  const nodes = rosterOf(config);
-  const self = nodes.find((node) => node.nodeId === config.nodeId);
-  const isAlone = config.nodes.length === 0;
-  return startNode({
-    dir: config.dir,
-    clusterId: config.cluster,
-    nodeId: toNodeId(config.nodeId),
-    nodes,
-    timings: {
-      tickMs: config.tickMs,
-      electionTicks: config.electionTicks,
-      heartbeatMs: config.heartbeatMs,
-    },
-    ...(isAlone || self === undefined ? {} : { peerListen: parseAddress(self.peerAddress, 'nodes.peer') }),
-    clientListen: parseAddress(self?.clientAddress ?? config.listen, 'listen'),
-    ...(config.admin === undefined ? {} : { adminListen: parseAddress(config.admin, 'admin') }),
-    logger,
-    onFatal,
-  });
+async function started(
+  config: ServeConfig,
+  logger: pino.Logger,
+  onFatal: (error: Error) => void,
+): Promise<RunningNode> {
+  const { peerListen, admin, tickMs, electionTicks, heartbeatMs } = config;
+  try {
+    return await startNode({
+      dir: config.dir,
+      clusterId: config.cluster,
+      nodeId: toNodeId(config.nodeId),
+      nodes: rosterOf(config),
+      timings: { tickMs, electionTicks, heartbeatMs },
+      clientListen: parseAddress(config.listen, 'listen'),
+      ...(peerListen === undefined ? {} : { peerListen: parseAddress(peerListen, 'peerListen') }),
+      ...(admin === undefined ? {} : { adminListen: parseAddress(admin, 'admin') }),
+      logger,
+      onFatal,
+    });
+  } catch (error) {
+    const { code, details } =
+      error instanceof MokuError ? error : { code: 'INTERNAL', details: {} };
+    logger.fatal({ err: error, code, details }, 'the node does not start');
+    logger.flush();
+    throw error;
+  }
 }
 
-/** Resolves when a signal came and everything was drained. A second signal ends at once. */
-function endOf(node: RunningNode, config: ServeConfig, logger: pino.Logger): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let isEnding = false;
-    const end = (signal: NodeJS.Signals): void => {
-      if (isEnding) process.exit(1);
-      isEnding = true;
-      logger.info({ signal, drainMs: config.drainMs }, 'draining');
-      node.close(config.drainMs).then(() => {
-        logger.info('closed');
-        logger.flush();
-        resolve();
-      }, reject);
-    };
-    process.on('SIGTERM', end);
-    process.on('SIGINT', end);
-  });
+/** A signal that reaches a process twice within this time was sent once: by a terminal and by npm. */
+const sameSignalMs = 500;
+
+/** The wish to end: a signal, or the end of standard input. A second, later signal ends at once. */
+class EndSignal {
+  readonly given: Promise<string>;
+  private signalledMs: number | undefined;
+
+  constructor(logger: pino.Logger, untilEndOf: Readable | undefined) {
+    this.given = new Promise((resolve) => {
+      const onSignal = (signal: NodeJS.Signals): void => {
+        const nowMs = performance.now();
+        if (this.signalledMs !== undefined && nowMs - this.signalledMs > sameSignalMs) {
+          logger.warn({ signal }, 'ends at once');
+          logger.flush();
+          process.exit(exitCodes.interrupted);
+        }
+        this.signalledMs ??= nowMs;
+        resolve(signal);
+      };
+      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, onSignal);
+      if (untilEndOf === undefined) return;
+      const onEnd = (): void => resolve('end of standard input');
+      untilEndOf.once('end', onEnd).once('error', onEnd).once('close', onEnd).resume();
+    });
+  }
 }

@@ -2,15 +2,20 @@
  * A cluster of node processes on this machine, for development, demonstrations and tests: each node is
  * `moku serve` in a process of its own, on loopback ports, in a directory of its own.
  *
- * Invariant V1: only processes started here are ever signalled, by their ids.
+ * Invariants:
+ *  V1 Only processes started here are ever signalled, by their ids.
+ *  V2 No node outlives this process, however it ends: nodes end with their standard input.
+ *  V3 A node is ready when its own process says so: another process on its port does not count.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { MokuError, type NodeId, toNodeId } from '@moku/base';
-import { freePorts } from './ports.js';
+import { isMokuError, MokuError, type NodeId, toNodeId } from '@moku/base';
+import { codeOfFailure, lastLines, readFrom } from './node-log.js';
+import { choosePorts, type PortWish } from './ports.js';
+import { readyProcess } from './readiness.js';
 
 export interface DevNode {
   readonly nodeId: NodeId;
@@ -22,29 +27,42 @@ export interface DevNode {
   readonly adminAddress: string;
 }
 
-export interface DevClusterOptions {
+export interface DevClusterOptions extends PortWish {
   /** 1 … 9. */
   readonly nodes: number;
   /** Holds one directory per node; used again when it has been used before. */
   readonly dir: string;
+  /** Default 'dev'. */
   readonly clusterId?: string;
   /** Further arguments of `moku serve`. */
   readonly serveArguments?: readonly string[];
-  /** Further environment of the processes. */
+  /** Further environment of the processes. MOKU_* variables of this process are not passed on. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** What runs Node: the executable and its options. Default: this process's own. */
+  /** Options of Node, before the script. */
   readonly execArguments?: readonly string[];
+}
+
+/** A process of a node, and where its part of the log begins. */
+interface Running {
+  readonly child: ChildProcess;
+  readonly logStart: number;
+  /** How it ended. */
+  readonly ended: Promise<string>;
 }
 
 const cliFile = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const host = '127.0.0.1';
+const startAttemptsMax = 5;
+const readyWithinMsDefault = 30_000;
 
 export class DevCluster {
   readonly clusterId: string;
   readonly nodes: readonly DevNode[];
   private readonly options: DevClusterOptions;
-  private readonly processes = new Map<NodeId, ChildProcess>();
-  private readonly exits = new Map<NodeId, Promise<string>>();
+  /** The last process of each node, also when it has ended. */
+  private readonly processes = new Map<NodeId, Running>();
+  private readonly alive = new Set<ChildProcess>();
+  private stopping = false;
 
   private constructor(options: DevClusterOptions, nodes: readonly DevNode[]) {
     this.options = options;
@@ -52,108 +70,148 @@ export class DevCluster {
     this.clusterId = options.clusterId ?? 'dev';
   }
 
-  /** Starts all nodes and waits until each is ready, at most `readyMs`. Throws what a node said when it ended. */
-  static async start(options: DevClusterOptions, readyMs = 30_000): Promise<DevCluster> {
-    if (!Number.isInteger(options.nodes) || options.nodes < 1 || options.nodes > 9) {
-      throw new MokuError('CONFIG_INVALID', {
-        field: 'nodes',
-        value: options.nodes,
-        min: 1,
-        max: 9,
-      });
+  /**
+   * Starts all nodes and waits until each is ready, at most `readyMs`. A port that somebody took in the
+   * meantime leads to other ports. Throws UNAVAILABLE with the last lines of a node that did not start,
+   * CONFIG_INVALID, PORT_IN_USE (with isPortFixed).
+   */
+  static async start(
+    options: DevClusterOptions,
+    readyMs: number = readyWithinMsDefault,
+  ): Promise<DevCluster> {
+    const { nodes: value } = options;
+    if (!Number.isInteger(value) || value < 1 || value > 9) {
+      throw new MokuError('CONFIG_INVALID', { field: 'nodes', value, min: 1, max: 9 });
     }
-    const cluster = new DevCluster(options, await layOut(options));
-    try {
-      for (const node of cluster.nodes) cluster.spawn(node.nodeId);
-      await Promise.all(cluster.nodes.map((node) => cluster.ready(node.nodeId, readyMs)));
-    } catch (error) {
-      await cluster.stop(1_000);
-      throw error;
+    for (let attempt = 1; ; attempt++) {
+      const cluster = new DevCluster(options, await layOut(options));
+      try {
+        await cluster.startAll(readyMs);
+        return cluster;
+      } catch (error) {
+        await cluster.stop(1_000);
+        const isPortLost = isMokuError(error) && error.details['nodeCode'] === 'PORT_IN_USE';
+        if (!isPortLost || attempt === startAttemptsMax) throw error;
+      }
     }
-    return cluster;
   }
 
   get clientAddresses(): string[] {
     return this.nodes.map((node) => node.clientAddress);
   }
 
+  /** True once `stop` was called. */
+  get isStopping(): boolean {
+    return this.stopping;
+  }
+
+  /** Throws INVALID_ARGUMENT for an id that is not of this cluster. */
   node(nodeId: NodeId): DevNode {
     const node = this.nodes.find((candidate) => candidate.nodeId === nodeId);
-    if (node === undefined)
+    if (node === undefined) {
       throw new MokuError('INVALID_ARGUMENT', { field: 'nodeId', value: nodeId });
+    }
     return node;
   }
 
+  /** The node's process while it runs. */
   pid(nodeId: NodeId): number | undefined {
-    return this.processes.get(nodeId)?.pid;
+    return this.running(nodeId)?.child.pid;
   }
 
-  /** Starts the node's process on its directory and ports. */
+  /** Starts the node's process on its directory and ports. Its former process must have ended. */
   spawn(nodeId: NodeId): void {
     const node = this.node(nodeId);
+    if (this.running(nodeId) !== undefined) {
+      throw new MokuError('INVALID_ARGUMENT', {
+        field: 'nodeId',
+        value: nodeId,
+        rule: 'not running',
+      });
+    }
     const log = openSync(node.logFile, 'a');
-    const serve = [
-      ...(this.options.execArguments ?? []),
-      cliFile,
-      'serve',
-      ...this.arguments(node),
-    ];
-    const child = spawn(process.execPath, serve, {
-      stdio: ['ignore', log, log],
-      env: { ...process.env, ...this.options.environment },
-    });
-    closeSync(log);
-    this.processes.set(nodeId, child);
-    const ended = new Promise<string>((resolve) => {
-      child.once('error', (error) => resolve(error.message));
-      child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
-    });
-    this.exits.set(
-      nodeId,
-      ended.finally(() => {
-        if (this.processes.get(nodeId) === child) this.processes.delete(nodeId);
-      }),
+    const logStart = fstatSync(log).size;
+    const { execArguments = [], environment } = this.options;
+    const child = spawn(
+      process.execPath,
+      [...execArguments, cliFile, 'serve', ...this.arguments(node)],
+      {
+        stdio: ['pipe', log, log],
+        env: { ...foreignEnvironment(), ...environment },
+        // A terminal's Ctrl-C is for this process, which ends its nodes in its own way.
+        detached: true,
+      },
     );
+    closeSync(log);
+    this.alive.add(child);
+    const ended = new Promise<string>((resolve) => {
+      const end = (how: string): void => {
+        this.alive.delete(child);
+        resolve(how);
+      };
+      child.once('error', (error) => end(error.message));
+      child.once('exit', (code, signal) => end(signal ?? `exit code ${code}`));
+    });
+    this.processes.set(nodeId, { child, logStart, ended });
   }
 
   /** Waits until the node says that it is ready. Throws UNAVAILABLE with the end of its log. */
-  async ready(nodeId: NodeId, withinMs = 30_000): Promise<void> {
+  async ready(nodeId: NodeId, withinMs: number = readyWithinMsDefault): Promise<void> {
     const node = this.node(nodeId);
     const dueMs = performance.now() + withinMs;
     while (performance.now() < dueMs) {
-      if (!this.processes.has(nodeId)) break;
-      if (await answersReady(node.adminAddress)) return;
+      const pid = this.pid(nodeId);
+      if (pid === undefined) break;
+      if ((await readyProcess(node.adminAddress)) === pid) return;
       await delay(25);
     }
-    const reason = this.processes.has(nodeId)
-      ? `not ready within ${withinMs} ms`
-      : await this.exits.get(nodeId);
-    throw new MokuError('UNAVAILABLE', { nodeId, reason, log: lastLines(node.logFile) });
+    const isRunning = this.running(nodeId) !== undefined;
+    const reason = isRunning ? `not ready within ${withinMs} ms` : await this.ended(nodeId);
+    const log = readFrom(node.logFile, this.processes.get(nodeId)?.logStart ?? 0);
+    const nodeCode = codeOfFailure(log);
+    throw new MokuError('UNAVAILABLE', {
+      nodeId,
+      reason,
+      ...(nodeCode === undefined ? {} : { nodeCode }),
+      log: lastLines(log),
+    });
+  }
+
+  /** Resolves once the node's process has ended, to how it did. */
+  async ended(nodeId: NodeId): Promise<string> {
+    return (await this.processes.get(nodeId)?.ended) ?? 'never started';
   }
 
   /** Sends a signal to the node's process; resolves once it has ended when the signal ends it. */
   async kill(nodeId: NodeId, signal: NodeJS.Signals): Promise<void> {
-    this.processes.get(nodeId)?.kill(signal);
-    if (signal === 'SIGKILL' || signal === 'SIGTERM') await this.exits.get(nodeId);
-  }
-
-  /** How the node's process ended ('exit code 0', 'SIGKILL'); resolves once it has. */
-  async ended(nodeId: NodeId): Promise<string> {
-    return (await this.exits.get(nodeId)) ?? 'never started';
+    const running = this.running(nodeId);
+    running?.child.kill(signal);
+    if (signal === 'SIGKILL' || signal === 'SIGTERM') await running?.ended;
   }
 
   /** Orderly end of all nodes; those that take longer than `graceMs` are killed. */
   async stop(graceMs = 10_000): Promise<void> {
+    this.stopping = true;
     await Promise.all(
       this.nodes.map(async ({ nodeId }) => {
-        const child = this.processes.get(nodeId);
-        if (child === undefined) return;
-        const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
-        child.kill('SIGTERM');
-        await this.exits.get(nodeId);
+        const running = this.running(nodeId);
+        if (running === undefined) return;
+        const timer = setTimeout(() => running.child.kill('SIGKILL'), graceMs);
+        running.child.kill('SIGTERM');
+        await running.ended;
         clearTimeout(timer);
       }),
     );
+  }
+
+  private async startAll(readyMs: number): Promise<void> {
+    for (const node of this.nodes) this.spawn(node.nodeId);
+    await Promise.all(this.nodes.map((node) => this.ready(node.nodeId, readyMs)));
+  }
+
+  private running(nodeId: NodeId): Running | undefined {
+    const last = this.processes.get(nodeId);
+    return last !== undefined && this.alive.has(last.child) ? last : undefined;
   }
 
   private arguments(node: DevNode): string[] {
@@ -162,18 +220,17 @@ export class DevCluster {
       .join(',');
     return [
       ...['--dir', node.dir, '--node-id', String(node.nodeId), '--cluster', this.clusterId],
-      ...['--nodes', roster, '--admin', node.adminAddress],
+      ...['--nodes', roster, '--admin', node.adminAddress, '--until-stdin-ends'],
       ...(this.options.serveArguments ?? []),
     ];
   }
 }
 
 async function layOut(options: DevClusterOptions): Promise<DevNode[]> {
-  const ports = await freePorts(options.nodes * 3, host);
-  return Array.from({ length: options.nodes }, (_, i) => {
+  const ports = await choosePorts(options.nodes, host, options);
+  return ports.map(({ peer, client, admin }, i) => {
     const dir = join(options.dir, `node-${i + 1}`);
     mkdirSync(dir, { recursive: true });
-    const [peer, client, admin] = ports.slice(i * 3, i * 3 + 3);
     return {
       nodeId: toNodeId(i + 1),
       dir,
@@ -185,20 +242,8 @@ async function layOut(options: DevClusterOptions): Promise<DevNode[]> {
   });
 }
 
-async function answersReady(address: string): Promise<boolean> {
-  try {
-    const response = await fetch(`http://${address}/readyz`, {
-      signal: AbortSignal.timeout(1_000),
-    });
-    await response.arrayBuffer();
-    return response.ok;
-  } catch {
-    // Not listening yet: asked again until the deadline.
-    return false;
-  }
-}
-
-function lastLines(file: string): string {
-  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
-  return lines.slice(-5).join(' | ');
+/** This process's environment without what would set up the nodes. */
+function foreignEnvironment(): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('MOKU_'));
+  return Object.fromEntries(entries);
 }
