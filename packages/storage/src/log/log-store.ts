@@ -101,8 +101,8 @@ export class SqliteLogStore implements LogStore {
       onMessage: (message) => this.onMessage(message),
       onBroken: (error) => this.onBroken(error),
     });
-    // Rows that the recovery found dead.
-    this.send(0);
+    // Rows that the recovery found dead go at once, unless what is missing makes them look so.
+    if (opened.recovered.loss === '') this.send(0);
   }
 
   /** True when synced data may be missing: the node must not vote until `clearAmnesia` (P6). */

@@ -97,7 +97,8 @@ export class LogRecovery {
     for (const [regionId, draft] of this.drafts) {
       const log = new SqliteRegionLog(parts, draft.state);
       logs.set(regionId, log);
-      loss ||= fill(log, draft);
+      const missing = fill(log, draft);
+      if (loss === '') loss = missing;
     }
     for (const { seq } of this.rows) parts.table.seal(seq, seq + 1);
     const { tombstones, nextSeq } = this;

@@ -1,0 +1,123 @@
+/** What a damaged file does to the regions in it: one damaged record hides no other, and no end is made up. */
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, it } from 'vitest';
+import { openLogStore } from '../../src/log/open.js';
+import { rowHeaderBytes, tocItemBytes } from '../../src/log/row-codec.js';
+import { openQuiet, readAll, rejection, tempDir } from './fixtures.js';
+import { append, create, entriesOf, owner, region } from './histories.js';
+
+const rows = 5;
+
+/** A closed store with two regions, one entry of each in each of `rows` rows. */
+async function written(): Promise<string> {
+  const dir = tempDir();
+  const store = await openQuiet(dir);
+  store.write([create(1), create(2)]);
+  for (let index = 1; index <= rows; index++) {
+    store.write([append(1, index, index), append(2, index, index)]);
+  }
+  await store.close();
+  return dir;
+}
+
+/** Changes row `seq`; undefined deletes it. */
+function damage(dir: string, seq: number, change: (bytes: Buffer) => Buffer | undefined): void {
+  const database = new Database(join(dir, 'log.db'));
+  const row = database.prepare('SELECT bytes FROM batch WHERE seq = ?').get(seq) as {
+    bytes: Buffer;
+  };
+  const bytes = change(row.bytes);
+  if (bytes === undefined) database.prepare('DELETE FROM batch WHERE seq = ?').run(seq);
+  else database.prepare('UPDATE batch SET bytes = ? WHERE seq = ?').run(bytes, seq);
+  database.close();
+}
+
+it('a damaged table of contents hides no record', async () => {
+  for (const at of [0, 4, 8, 17, rowHeaderBytes + 2, rowHeaderBytes + tocItemBytes + 30]) {
+    const dir = await written();
+    damage(dir, 3, (bytes) => bytes.fill(0xee, at, at + 2));
+    const store = await openQuiet(dir);
+    expect(store.amnesia, `byte ${at}`).toBe('');
+    expect(await readAll(store, 1, 1, rows)).toEqual(entriesOf(1, 1, rows));
+    expect(await readAll(store, 2, 1, rows)).toEqual(entriesOf(2, 1, rows));
+  }
+});
+
+it('a damaged record is corrupt for its region alone', async () => {
+  const dir = await written();
+  damage(dir, 3, (bytes) =>
+    bytes.fill(
+      0xee,
+      rowHeaderBytes + 2 * tocItemBytes + 60,
+      rowHeaderBytes + 2 * tocItemBytes + 62,
+    ),
+  );
+  const store = await openQuiet(dir);
+  expect(store.amnesia).toBe('');
+  expect(store.region(region(1))!.lastIndex()).toBe(rows);
+  expect(await rejection(readAll(store, 1, 1, rows))).toMatchObject({
+    code: 'LOG_CORRUPT',
+    details: { regionId: 1, index: 3, seq: 3 },
+  });
+  expect(await readAll(store, 2, 1, rows)).toEqual(entriesOf(2, 1, rows));
+});
+
+it('a row found under another seq is not believed to be complete', async () => {
+  const dir = await written();
+  damage(dir, 5, (bytes) => {
+    const database = new Database(join(dir, 'log.db'));
+    database.prepare('UPDATE batch SET bytes = ? WHERE seq = 4').run(bytes);
+    database.close();
+    return bytes;
+  });
+  const store = await openQuiet(dir);
+  expect(store.isAmnesiac).toBe(true);
+  expect(store.amnesia).toMatch(/lacks entries 4 to 4/);
+  expect(store.region(region(1))!.lastIndex()).toBe(3);
+});
+
+it.each([
+  ['whose records cannot all be found', (bytes: Buffer) => bytes.fill(0xee, 10, bytes.length - 60)],
+  ['that was cut short', (bytes: Buffer) => bytes.subarray(0, 80)],
+  ['that vanished', () => undefined],
+])('a row %s makes the node amnesiac, now and later', async (_what, change) => {
+  const dir = await written();
+  damage(dir, 3, change);
+  const store = await openQuiet(dir);
+  expect(store.isAmnesiac).toBe(true);
+  expect(store.region(region(1))!.lastIndex()).toBe(2);
+  expect(await readAll(store, 1, 1, 2)).toEqual(entriesOf(1, 1, 2));
+  store.write([append(1, 3, 6), append(2, 3, 6)]);
+  await store.close();
+  const again = await openQuiet(dir);
+  expect(again.isAmnesiac).toBe(true);
+  expect(await readAll(again, 1, 1, 6)).toEqual(entriesOf(1, 1, 6));
+});
+
+it('a damaged last row makes the node amnesiac, because more may have been in it', async () => {
+  const dir = await written();
+  damage(dir, rows, (bytes) => bytes.fill(0xee, 10));
+  const store = await openQuiet(dir);
+  expect(store.isAmnesiac).toBe(true);
+  expect(store.amnesia).toMatch(/row 5 is damaged/);
+});
+
+it('a damaged state of a region is refused with LOG_CORRUPT: its vote may be in it', async () => {
+  const dir = await written();
+  const database = new Database(join(dir, 'log.db'));
+  database.prepare('UPDATE region SET state = ? WHERE id = 2').run(Buffer.alloc(60, 7));
+  database.close();
+  expect(await rejection(openLogStore({ dir, ...owner }))).toMatchObject({
+    code: 'LOG_CORRUPT',
+    details: { field: 'region.state', regionId: 2 },
+  });
+});
+
+it('a state of one region under the id of another is refused', async () => {
+  const dir = await written();
+  const database = new Database(join(dir, 'log.db'));
+  database.exec('UPDATE region SET state = (SELECT state FROM region WHERE id = 1) WHERE id = 2');
+  database.close();
+  expect(await rejection(openLogStore({ dir, ...owner }))).toMatchObject({ code: 'LOG_CORRUPT' });
+});
