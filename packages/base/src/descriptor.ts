@@ -34,10 +34,13 @@ export interface RegionDescriptor {
   readonly replicas: readonly ReplicaDescriptor[];
 }
 
+/** Address of a socket that a node does not open. */
+export const noAddress = 'none';
+
 export interface NodeDescriptor {
   readonly nodeId: NodeId;
-  /** host:port of the peer socket. */
+  /** host:port of the peer socket, or noAddress. */
   readonly peerAddress: string;
-  /** host:port of the client socket. */
+  /** host:port of the client socket, or noAddress. */
   readonly clientAddress: string;
 }

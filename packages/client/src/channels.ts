@@ -6,7 +6,14 @@
  *  C1 A node's channel is dialed at most once at a time.
  *  C2 A node that refused is not dialed again before its back-off has passed: callers get UNAVAILABLE at once.
  */
-import { type Clock, MokuError, type NodeDescriptor, type NodeId, type Prng } from '@moku/base';
+import {
+  type Clock,
+  MokuError,
+  type NodeDescriptor,
+  type NodeId,
+  noAddress,
+  type Prng,
+} from '@moku/base';
 import type { RequestChannel } from '@moku/transport';
 
 export interface ChannelsOptions {
@@ -54,7 +61,8 @@ export class Channels {
     const { local } = this.options;
     if (local !== undefined && local.nodeId === nodeId) return local.channel;
     const address = this.addresses.get(nodeId);
-    if (address === undefined || address === '') throw new MokuError('UNAVAILABLE', { nodeId });
+    if (address === undefined || address === noAddress)
+      throw new MokuError('UNAVAILABLE', { nodeId });
     return this.dialed(address);
   }
 
@@ -74,7 +82,7 @@ export class Channels {
       if (slot.kind === 'open' && slot.channel.isOpen) return slot.channel;
     }
     const candidates = [...new Set([...this.options.seeds, ...this.addresses.values()])].filter(
-      (a) => a !== '',
+      (a) => a !== noAddress,
     );
     let last: unknown;
     for (let i = 0; i < candidates.length; i++) {

@@ -1,7 +1,7 @@
 /**
  * A Database served by a node in this process: alone by default, or as a member of a cluster.
  */
-import { MokuError, type NodeDescriptor, toNodeId } from '@moku/base';
+import { MokuError, type NodeDescriptor, noAddress, toNodeId } from '@moku/base';
 import { ClientDatabase, type Database } from '@moku/client';
 import { type NodeTimings, type RunningNode, type StartOptions, startNode } from '@moku/node';
 import { createSystemClock, dialRequestChannel, localChannel, parseAddress } from '@moku/transport';
@@ -83,7 +83,7 @@ function alone({ listen }: OpenOptions): Place {
   return {
     clusterId: soloClusterId,
     nodeId,
-    nodes: [{ nodeId, peerAddress: '', clientAddress: listen ?? '' }],
+    nodes: [{ nodeId, peerAddress: noAddress, clientAddress: listen ?? noAddress }],
     ...(listen === undefined ? {} : { clientListen: parseAddress(listen, 'listen') }),
   };
 }

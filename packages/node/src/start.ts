@@ -202,7 +202,7 @@ function running(
   return {
     nodeId: node.nodeId,
     handler: node.handler,
-    clientAddress: requests?.address,
+    clientAddress: requests === undefined ? undefined : formatAddress(requests.address),
     peerAddress: links === undefined ? undefined : formatAddress(links.address),
     adminAddress: admin?.address,
     status: () => ({ ...node.status(), links: links?.status() ?? [], engine: engine.stats() }),

@@ -6,7 +6,7 @@
  * or bound that it broke.
  */
 import { readFileSync } from 'node:fs';
-import { limits, MokuError, type NodeDescriptor, toNodeId } from '@moku/base';
+import { limits, MokuError, type NodeDescriptor, noAddress, toNodeId } from '@moku/base';
 import { parseAddress } from '@moku/transport';
 import { z } from 'zod';
 import {
@@ -105,7 +105,9 @@ export function resolveConfig(
 /** Roster of the cluster: what `nodes` says, or this node alone. Ascending by id. */
 export function rosterOf(config: ServeConfig): NodeDescriptor[] {
   if (config.nodes.length === 0) {
-    return [{ nodeId: toNodeId(config.nodeId), peerAddress: '', clientAddress: config.listen }];
+    return [
+      { nodeId: toNodeId(config.nodeId), peerAddress: noAddress, clientAddress: config.listen },
+    ];
   }
   const roster = config.nodes.map(({ nodeId: id, peer, client }) => {
     return { nodeId: toNodeId(id), peerAddress: peer, clientAddress: client };
