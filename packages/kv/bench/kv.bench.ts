@@ -38,14 +38,16 @@ const region: RegionDescriptor = {
   replicas: [{ replicaId, nodeId: 1 as NodeId, isLearner: false }],
 };
 
+/** CPU time, its own threads' included: the figure stands on a busy machine too. */
 function report(name: string, count: number, unit: string, run: () => void): void {
-  const began = performance.now();
+  const began = process.cpuUsage();
   run();
-  const elapsedMs = performance.now() - began;
-  const perSecond = Math.round((count / elapsedMs) * 1000).toLocaleString('en');
-  const each = ((elapsedMs * 1000) / count).toFixed(2);
+  const { user, system } = process.cpuUsage(began);
+  const elapsedUs = user + system;
+  const perSecond = Math.round((count / elapsedUs) * 1e6).toLocaleString('en');
+  const each = (elapsedUs / count).toFixed(2);
   process.stdout.write(
-    `${name.padEnd(58)} ${perSecond.padStart(12)} ${unit}/s ${each.padStart(9)} µs\n`,
+    `${name.padEnd(46)} ${perSecond.padStart(12)} ${unit}/CPU s ${each.padStart(10)} µs\n`,
   );
 }
 

@@ -43,7 +43,7 @@ export function encodeCommandOutcome(outcome: CommandOutcome): Uint8Array {
       scratch.uvarint(outcome.sessionId);
       return scratch.take();
     case 'written':
-      return encodeWritten(outcome.version, outcome.existed);
+      return encodeWritten(outcome.version, bitsOf(outcome.existed), outcome.existed.length);
     case 'refused':
       return encodeRefused(outcome.reason, outcome.operation, outcome.version);
     case 'keyspaceCreated':
@@ -58,16 +58,16 @@ export function encodeCommandOutcome(outcome: CommandOutcome): Uint8Array {
   }
 }
 
-/** The encoded outcome `written`. */
-export function encodeWritten(version: Timestamp, existed: readonly boolean[]): Uint8Array {
+/** The encoded outcome `written`; `existed` holds 0 or 1 for each of `count` operations. */
+export function encodeWritten(version: Timestamp, existed: Uint8Array, count: number): Uint8Array {
   scratch.reset();
   scratch.u8(kindWritten);
   scratch.uvarint(version);
-  scratch.uvarint(existed.length);
-  for (let at = 0; at < existed.length; at += 8) {
+  scratch.uvarint(count);
+  for (let at = 0; at < count; at += 8) {
     let bits = 0;
-    const end = at + 8 < existed.length ? at + 8 : existed.length;
-    for (let i = at; i < end; i++) if (existed[i] === true) bits |= 1 << (i - at);
+    const end = at + 8 < count ? at + 8 : count;
+    for (let i = at; i < end; i++) bits |= existed[i]! << (i - at);
     scratch.u8(bits);
   }
   return scratch.take();
@@ -85,6 +85,12 @@ export function encodeRefused(
   scratch.uvarint(operation);
   scratch.uvarint(version);
   return scratch.take();
+}
+
+function bitsOf(existed: readonly boolean[]): Uint8Array {
+  const bits = new Uint8Array(existed.length);
+  for (let i = 0; i < existed.length; i++) if (existed[i] === true) bits[i] = 1;
+  return bits;
 }
 
 /** Throws FRAME_MALFORMED for what is no outcome. */

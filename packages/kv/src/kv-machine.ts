@@ -14,13 +14,7 @@
  *     write command that touches it whose entry's own timestamp has reached the expiry (W2). Reads ask
  *     for the former before they answer, so both kinds of settling are points of the one log order.
  */
-import {
-  limits,
-  type RegionDescriptor,
-  type Timestamp,
-  unreachable,
-  zeroTimestamp,
-} from '@moku/base';
+import { limits, type RegionDescriptor, type Timestamp, unreachable } from '@moku/base';
 import type { CommandResult, Entry, SnapshotSink, SnapshotSource } from '@moku/raft';
 import { AppliedState } from './applied-state.js';
 import { decodeCommandOrUndefined } from './command-codec.js';
@@ -31,7 +25,7 @@ import { digestStore } from './digest.js';
 import { encodeEntry } from './entry.js';
 import { contains } from './keys.js';
 import { answerGet, answerScan } from './kv-reads.js';
-import { encodeValue, expiryOf } from './records.js';
+import { expiryOf } from './records.js';
 import { type Session, Sessions } from './sessions.js';
 import { WriteSet } from './write-set.js';
 
@@ -43,6 +37,8 @@ const invalid: CommandResult = encodeRefused('invalid');
 const sessionUnknown: CommandResult = encodeRefused('sessionUnknown');
 const limitReached: CommandResult = encodeRefused('limitReached');
 const epochMismatch: CommandResult = encodeRefused('epochMismatch');
+/** Whether the keys of the batch being applied were there before. */
+const existed: Uint8Array = new Uint8Array(limits.batchOpsMax);
 const noResults: readonly CommandResult[] = [];
 
 /** Opens the region's state in the engine; see `KvMachineOptions`. */
@@ -58,7 +54,6 @@ class RegionMachine implements KvMachine {
   /** Of the entry and the command being applied. */
   private region: RegionDescriptor;
   private wallMs = 0;
-  private readonly existed: boolean[] = [];
 
   constructor(options: KvMachineOptions) {
     const { descriptor, engine, replicaId } = options;
@@ -165,7 +160,6 @@ class RegionMachine implements KvMachine {
 
   /** All operations, or none (M3). */
   private writeOperations(operations: readonly Operation[], timestamp: Timestamp): CommandResult {
-    this.existed.length = 0;
     this.writes.begin();
     for (let i = 0; i < operations.length; i++) {
       const operation = operations[i]!;
@@ -175,16 +169,15 @@ class RegionMachine implements KvMachine {
         this.writes.rollback();
         return encodeRefused('conditionFailed', i, version);
       }
-      this.existed.push(version !== 0);
-      this.writes.set(slot, timestamp, this.recordOf(operation));
+      existed[i] = version === 0 ? 0 : 1;
+      if (operation.type === 'delete') this.writes.remove(slot);
+      else {
+        const { ttlMs } = operation;
+        const expiresAtMs = ttlMs === undefined ? undefined : this.wallMs + ttlMs;
+        this.writes.put(slot, timestamp, operation.value, expiresAtMs);
+      }
     }
-    return encodeWritten(timestamp, this.existed);
-  }
-
-  private recordOf(operation: Operation): Uint8Array | undefined {
-    if (operation.type === 'delete') return undefined;
-    const { ttlMs } = operation;
-    return encodeValue(operation.value, ttlMs === undefined ? undefined : this.wallMs + ttlMs);
+    return encodeWritten(timestamp, existed, operations.length);
   }
 
   private applyExpire(command: ExpireCommand): CommandResult {
@@ -194,7 +187,7 @@ class RegionMachine implements KvMachine {
       if (!contains(this.region, key)) continue;
       const slot = this.writes.slot(key);
       if (slot.version !== version || slot.record === undefined) continue;
-      if (expiryOf(slot.record) !== undefined) this.writes.set(slot, zeroTimestamp, undefined); // M4
+      if (expiryOf(slot.record) !== undefined) this.writes.remove(slot); // M4
     }
     return done;
   }

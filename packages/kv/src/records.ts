@@ -12,6 +12,7 @@
  * under its version.
  */
 import { assert, ByteReader, ByteWriter, MokuError, type Timestamp } from '@moku/base';
+import type { Arena } from './arena.js';
 
 const machineSpace = 0x00;
 const userSpace = 0x01;
@@ -37,9 +38,10 @@ export function machineKey(name: string): Uint8Array {
   return key;
 }
 
-/** Engine key of a user's record; a copy. */
-export function engineKey(stored: Uint8Array): Uint8Array {
-  const key = new Uint8Array(1 + stored.length);
+/** Engine key of a user's record; a copy, in `arena` when one is given. */
+export function engineKey(stored: Uint8Array, arena?: Arena): Uint8Array {
+  const length = 1 + stored.length;
+  const key = arena === undefined ? new Uint8Array(length) : arena.take(length);
   key[0] = userSpace;
   key.set(stored, 1);
   return key;
@@ -99,16 +101,21 @@ export function decodeCounters(record: Uint8Array): Counters {
   return { maxTimestamp, sessions };
 }
 
-/** Record of a user's value; a copy. `expiresAtMs`: wall-clock milliseconds, undefined: never. */
-export function encodeValue(payload: Uint8Array, expiresAtMs: number | undefined): Uint8Array {
+/** Record of a user's value, a copy in `arena`. `expiresAtMs`: wall-clock milliseconds; undefined: never. */
+export function encodeValue(
+  payload: Uint8Array,
+  expiresAtMs: number | undefined,
+  arena: Arena,
+): Uint8Array {
   if (expiresAtMs === undefined) {
-    const record = new Uint8Array(plainHeaderBytes + payload.length);
+    const record = arena.take(plainHeaderBytes + payload.length);
+    record[0] = 0;
     record.set(payload, plainHeaderBytes);
     return record;
   }
-  const record = new Uint8Array(expiryHeaderBytes + payload.length);
+  const record = arena.take(expiryHeaderBytes + payload.length);
   record[0] = flagExpires;
-  new DataView(record.buffer).setFloat64(1, expiresAtMs, true);
+  new DataView(record.buffer, record.byteOffset).setFloat64(1, expiresAtMs, true);
   record.set(payload, expiryHeaderBytes);
   return record;
 }
@@ -129,10 +136,11 @@ export function payloadOf(record: Uint8Array): Uint8Array {
 }
 
 function writeBigEndian(target: Uint8Array, at: number, value: number): void {
-  let rest = value;
-  for (let i = at + 7; i >= at; i--) {
-    target[i] = rest % 256;
-    rest = Math.floor(rest / 256);
+  const high = Math.floor(value / 2 ** 32);
+  const low = value >>> 0;
+  for (let i = 0; i < 4; i++) {
+    target[at + i] = high >>> (24 - 8 * i);
+    target[at + 4 + i] = low >>> (24 - 8 * i);
   }
 }
 

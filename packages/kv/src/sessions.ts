@@ -81,6 +81,8 @@ export class Sessions {
   /** Least recently used first. */
   private readonly cache = new Map<number, Session>();
   private cachedResultBytes = 0;
+  /** The last session of the cache, when its place is known. */
+  private lastUsedId = 0;
   private readonly touched: Session[] = [];
   /** Sessions dropped by the entry that is being applied, and their records, still in the engine. */
   private readonly dropped = new Set<number>();
@@ -113,6 +115,7 @@ export class Sessions {
     if (this.count >= this.sessionsMax) this.dropOldest();
     const session = emptySession(sessionId);
     this.cache.set(sessionId, session);
+    this.lastUsedId = sessionId;
     this.touch(session);
     this.count += 1;
   }
@@ -164,11 +167,17 @@ export class Sessions {
       session.chunks.push({ index, sequenceMax: greatest(session.added) });
       session.added.length = 0;
       session.isTouched = false;
-      this.cache.delete(session.sessionId);
-      this.cache.set(session.sessionId, session);
+      this.moveToEnd(session);
     }
     this.touched.length = 0;
     this.shrinkCache();
+  }
+
+  private moveToEnd(session: Session): void {
+    if (session.sessionId === this.lastUsedId) return;
+    this.lastUsedId = session.sessionId;
+    this.cache.delete(session.sessionId);
+    this.cache.set(session.sessionId, session);
   }
 
   private touch(session: Session): void {
@@ -224,6 +233,7 @@ export class Sessions {
     for (const result of session.results.values()) session.resultBytes += result.length;
     this.cachedResultBytes += session.resultBytes;
     this.cache.set(sessionId, session);
+    this.lastUsedId = sessionId;
     return session;
   }
 
@@ -319,21 +329,28 @@ function greatest(sequences: readonly number[]): number {
   return max;
 }
 
-/** Removes the records in which everything was answered; the entry writes a new one, with the floor. */
+/**
+ * Removes the records in which everything was answered; the entry writes a new one, with the floor.
+ * Results are mostly answered in order, so dead records are at the head. Others are looked for only
+ * once there are more records than results, which bounds them without a walk per entry.
+ */
 function removeAnswered(session: Session, removes: Removal[]): void {
-  const chunks = session.chunks;
+  const { chunks, floor } = session;
+  while (chunks.length > 0 && chunks[0]!.sequenceMax < floor) {
+    removes.push(removalOf(session, chunks.shift()!));
+  }
+  if (chunks.length <= session.results.size) return;
   let kept = 0;
   for (let i = 0; i < chunks.length; i++) {
     const chunk = chunks[i]!;
-    if (chunk.sequenceMax >= session.floor) chunks[kept++] = chunk;
-    else {
-      removes.push({
-        key: sessionKey(session.sessionId, chunk.index),
-        timestamp: machineTimestamp,
-      });
-    }
+    if (chunk.sequenceMax >= floor) chunks[kept++] = chunk;
+    else removes.push(removalOf(session, chunk));
   }
   chunks.length = kept;
+}
+
+function removalOf(session: Session, chunk: Chunk): Removal {
+  return { key: sessionKey(session.sessionId, chunk.index), timestamp: machineTimestamp };
 }
 
 const scratch = new ByteWriter(1024);

@@ -11,8 +11,9 @@
  *  W3 After `drain` the engine holds at most one version of each key.
  */
 import { assert, type RegionId, type Timestamp, zeroTimestamp } from '@moku/base';
+import { Arena } from './arena.js';
 import type { Engine, VersionedValue } from './contracts/engine.js';
-import { engineKey, expiryOf, newest } from './records.js';
+import { encodeValue, engineKey, expiryOf, newest } from './records.js';
 
 export interface Slot {
   readonly engineKey: Uint8Array;
@@ -22,6 +23,9 @@ export interface Slot {
   record: Uint8Array | undefined;
 }
 
+/** Serves all regions: an entry is applied in one piece, and the engine copies what it keeps. */
+const arena = new Arena();
+
 export class WriteSet {
   private readonly engine: Engine;
   private readonly regionId: RegionId;
@@ -30,6 +34,7 @@ export class WriteSet {
   private readonly undoSlots: Slot[] = [];
   private readonly undoVersions: Timestamp[] = [];
   private readonly undoRecords: (Uint8Array | undefined)[] = [];
+  private undoCount = 0;
   private wallMs = 0;
 
   constructor(engine: Engine, regionId: RegionId) {
@@ -41,13 +46,12 @@ export class WriteSet {
   startEntry(wallMs: number): void {
     assert(this.slots.size === 0, 'the former entry was drained');
     this.wallMs = wallMs;
+    arena.reset();
   }
 
   /** Starts a command: what is set from here on can be rolled back. */
   begin(): void {
-    this.undoSlots.length = 0;
-    this.undoVersions.length = 0;
-    this.undoRecords.length = 0;
+    this.undoCount = 0;
   }
 
   /** State of a stored key as left by the commands before. */
@@ -62,7 +66,7 @@ export class WriteSet {
   }
 
   private load(stored: Uint8Array): Slot {
-    const key = engineKey(stored);
+    const key = engineKey(stored, arena);
     const found = this.engine.get(this.regionId, key, newest);
     if (found === undefined || found.value === undefined) {
       return {
@@ -82,23 +86,33 @@ export class WriteSet {
     };
   }
 
-  /** Makes `record` the newest version of the slot's key; undefined: the key is gone. */
-  set(slot: Slot, version: Timestamp, record: Uint8Array | undefined): void {
-    this.undoSlots.push(slot);
-    this.undoVersions.push(slot.version);
-    this.undoRecords.push(slot.record);
-    slot.version = record === undefined ? zeroTimestamp : version; // W1
+  /** Makes `payload` the value of the slot's key, until `expiresAtMs` when that is given. */
+  put(slot: Slot, version: Timestamp, payload: Uint8Array, expiresAtMs: number | undefined): void {
+    this.set(slot, version, encodeValue(payload, expiresAtMs, arena));
+  }
+
+  /** The slot's key is gone. */
+  remove(slot: Slot): void {
+    this.set(slot, zeroTimestamp, undefined); // W1
+  }
+
+  private set(slot: Slot, version: Timestamp, record: Uint8Array | undefined): void {
+    const at = this.undoCount++;
+    this.undoSlots[at] = slot;
+    this.undoVersions[at] = slot.version;
+    this.undoRecords[at] = slot.record;
+    slot.version = version;
     slot.record = record;
   }
 
   /** Takes back everything set since `begin`. */
   rollback(): void {
-    for (let i = this.undoSlots.length - 1; i >= 0; i--) {
+    for (let i = this.undoCount - 1; i >= 0; i--) {
       const slot = this.undoSlots[i]!;
       slot.version = this.undoVersions[i]!;
       slot.record = this.undoRecords[i];
     }
-    this.begin();
+    this.undoCount = 0;
   }
 
   /** Adds what the entry changed to the engine's write, and forgets it. */
@@ -113,6 +127,8 @@ export class WriteSet {
       }
     }
     this.slots.clear();
-    this.begin();
+    this.undoSlots.length = 0;
+    this.undoVersions.length = 0;
+    this.undoRecords.length = 0;
   }
 }
