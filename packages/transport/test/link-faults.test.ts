@@ -157,7 +157,7 @@ describe('a silent peer', () => {
     proxy.setFlow('down', 'swallow');
     await until(() => a.closeReasons().length === 1 && b.closeReasons().length === 1);
     // Both by themselves: neither hears the other. 900 ms, and some for a busy machine.
-    expect(performance.now() - startMs).toBeLessThan(1_000);
+    expect(performance.now() - startMs).toBeLessThan(1_500);
     expect(a.status(b).lastClose).toMatchObject({ reason: 'PEER_SILENT', isByPeer: false });
     expect(b.status(a).lastClose).toMatchObject({ reason: 'PEER_SILENT', isByPeer: false });
     proxy.setFlow('up', 'pass');

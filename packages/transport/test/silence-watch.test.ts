@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { tickMsFor, watchLimitsFor } from '../src/links/silence.js';
 import { SilenceWatch } from '../src/sockets/silence-watch.js';
 import { Ticker } from '../src/sockets/ticker.js';
 import { ManualClock } from './support/manual-clock.js';
@@ -37,6 +38,26 @@ describe('a silence watch', () => {
     // 100 ms of the peer's silence have been seen so far; 800 more are needed.
     for (let now = 5_200; now < 5_900; now += 100) expect(watch.tick(now, 0, 1, now)).toBe('fine');
     expect(watch.tick(5_900, 0, 1, 5_900)).toBe('silent');
+  });
+});
+
+describe('the limits of a control lane', () => {
+  it('let silence be noticed within the time set, wherever between two ticks it begins', () => {
+    const silenceMs = 900;
+    for (let lastByteMs = 0; lastByteMs < 300; lastByteMs += 7) {
+      const clock = new ManualClock();
+      const startMs = clock.monotonicMs();
+      const watch = new SilenceWatch(watchLimitsFor(silenceMs).control, startMs);
+      let noticedMs: number | undefined;
+      const ticker = new Ticker(clock, tickMsFor(silenceMs), (nowMs, lateMs) => {
+        const received = nowMs - startMs >= lastByteMs ? 1 : 0;
+        if (watch.tick(nowMs, lateMs, received, nowMs) === 'silent') noticedMs ??= nowMs - startMs;
+      });
+      clock.advance(3_000);
+      ticker.stop();
+      expect(noticedMs).toBeGreaterThan(lastByteMs + 600);
+      expect(noticedMs).toBeLessThanOrEqual(lastByteMs + silenceMs);
+    }
   });
 });
 

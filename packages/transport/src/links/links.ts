@@ -30,19 +30,13 @@ import {
   linkMessageBytesMax,
 } from './options.js';
 import type { Session } from './session.js';
+import { tickMsFor, watchLimitsFor } from './silence.js';
 
 const silenceMsDefault = 900;
 const handshakeTimeoutMsDefault = 1_500;
 const backoffMinMsDefault = 50;
 const backoffMaxMsDefault = 2_000;
 const healthyMs = 1_000;
-/**
- * Ticks in the time within which silence is noticed. The tick that sees the last byte and the one that
- * judges may each be a tick late.
- */
-const ticksPerSilence = 9;
-/** The bulk lane may stall for longer: its peer is judged by the control lane. */
-const bulkSilenceFactor = 5;
 /** Connections of strangers and peers at once. */
 const connectionsMax = 4_096;
 
@@ -89,13 +83,8 @@ class WebSocketLinks implements Links {
   constructor(options: LinksOptions) {
     const { nodeId, clusterId, storeId, incarnation, clock, prng } = options;
     const silenceMs = options.silenceMs ?? silenceMsDefault;
-    this.tickMs = silenceMs / ticksPerSilence;
+    this.tickMs = tickMsFor(silenceMs);
     this.peers = options.peers;
-    const control = { aliveMs: 3 * this.tickMs, silenceMs: silenceMs - 2 * this.tickMs };
-    const bulk = {
-      aliveMs: control.aliveMs * bulkSilenceFactor,
-      silenceMs: control.silenceMs * bulkSilenceFactor,
-    };
     this.context = {
       self: { nodeId, clusterId, storeId, incarnation },
       clock,
@@ -107,7 +96,7 @@ class WebSocketLinks implements Links {
       backoffMaxMs: options.backoffMaxMs ?? backoffMaxMsDefault,
       healthyMs,
       bufferedBytesMax: options.bufferedBytesMax ?? limits.linkBufferedBytesMax,
-      watchLimits: { control, bulk },
+      watchLimits: watchLimitsFor(silenceMs),
       events: {
         onOpen: (session) => this.opened(session),
         onFrame: (session, lane, payload) => this.subscriber?.onFrame(session, lane, payload),

@@ -11,9 +11,11 @@
  *  Y1 T1–T4 of region/src/contracts/transport.ts.
  *  Y2 Subscribers are called from within `deliver` only.
  */
-import { assert, limits, type NodeId, type Prng } from '@moku/base';
+import { assert, limits, type NodeId, type Prng, present } from '@moku/base';
 import type { Lane, LinkSession, Transport, TransportEvents } from '@moku/region';
 import { sessionIdOf } from '../links/handshake.js';
+
+const lanes: readonly Lane[] = ['control', 'bulk'];
 
 export interface MemoryNetworkOptions {
   /** Draws which of the possible steps comes next; without it, the oldest. */
@@ -43,19 +45,38 @@ export function createMemoryNetwork(options: MemoryNetworkOptions = {}): MemoryN
   return new Network(options);
 }
 
-/** One node's view of a session. */
+/** One node's view of a session, with what is on its way to it. */
 interface End extends LinkSession {
   readonly owner: Endpoint;
   readonly other: () => End;
   /** `ending`: over at the other end, and this one has not heard yet. */
   state: 'opening' | 'open' | 'ending' | 'over';
-  queuedBytes: Record<Lane, number>;
+  /** What this end sent and the other has not got. */
+  readonly queuedBytes: Record<Lane, number>;
+  notices: Notice[];
+  frames: Record<Lane, Frame[]>;
 }
 
-type Step =
-  | { kind: 'frame'; to: End; lane: Lane; bytes: Uint8Array }
-  | { kind: 'opened'; to: End }
-  | { kind: 'ended'; to: End; reason: string; isByPeer: boolean };
+interface Frame {
+  readonly order: number;
+  readonly bytes: Uint8Array;
+}
+
+type Notice =
+  | { readonly kind: 'opened'; readonly order: number }
+  | {
+      readonly kind: 'ended';
+      readonly order: number;
+      readonly reason: string;
+      readonly isByPeer: boolean;
+    };
+
+/** The next of one stream. */
+interface Step {
+  readonly to: End;
+  readonly stream: 'notice' | Lane;
+  readonly order: number;
+}
 
 class Endpoint implements Transport {
   readonly nodeId: NodeId;
@@ -103,7 +124,7 @@ class Network implements MemoryNetwork {
   private readonly bufferedBytesMax: number;
   private readonly endpoints = new Map<NodeId, Endpoint>();
   private readonly cuts = new Set<string>();
-  private steps: Step[] = [];
+  private order = 0;
   private counter = 0;
 
   constructor({ prng, bufferedBytesMax = limits.linkBufferedBytesMax }: MemoryNetworkOptions) {
@@ -127,7 +148,6 @@ class Network implements MemoryNetwork {
       end.state = 'over';
       this.lose(end.other(), 'CONNECTION_LOST', true);
     }
-    this.steps = this.steps.filter((step) => step.to.owner !== endpoint);
   }
 
   cut(from: NodeId, to: NodeId): void {
@@ -152,7 +172,7 @@ class Network implements MemoryNetwork {
       return false;
     }
     end.queuedBytes[lane] += bytes.length;
-    this.steps.push({ kind: 'frame', to: end.other(), lane, bytes: bytes.slice() });
+    end.other().frames[lane].push({ order: this.nextOrder(), bytes: bytes.slice() });
     return true;
   }
 
@@ -166,9 +186,14 @@ class Network implements MemoryNetwork {
     const former = end.state;
     if (former === 'over' || (former === 'ending' && isByPeer) || end.owner.isGone) return;
     end.state = isByPeer ? 'ending' : 'over';
-    this.steps = this.steps.filter((step) => step.to !== end);
+    end.frames = { control: [], bulk: [] };
     if (former === 'opening') this.forget(end);
-    else this.steps.push({ kind: 'ended', to: end, reason, isByPeer });
+    else end.notices = [{ kind: 'ended', order: this.nextOrder(), reason, isByPeer }];
+  }
+
+  private nextOrder(): number {
+    this.order += 1;
+    return this.order;
   }
 
   private forget(end: End): void {
@@ -185,10 +210,7 @@ class Network implements MemoryNetwork {
       return true;
     }
     if (heads.length === 0) return false;
-    const chosen = heads[this.prng === undefined ? 0 : this.prng.below(heads.length)];
-    assert(chosen !== undefined, 'Y5: a draw is within bounds');
-    this.steps.splice(this.steps.indexOf(chosen), 1);
-    this.perform(chosen);
+    this.perform(this.prng === undefined ? oldest(heads) : heads[this.prng.below(heads.length)]!);
     return true;
   }
 
@@ -201,45 +223,47 @@ class Network implements MemoryNetwork {
     return steps;
   }
 
-  /** The first step of each ordered stream that is not held back. */
+  /** The next step of each stream that is not held back. */
   private heads(): Step[] {
     const heads: Step[] = [];
-    const seen = new Set<string>();
-    for (const step of this.steps) {
-      const { to } = step;
-      const stream = `${to.peer}>${to.owner.nodeId} ${step.kind === 'frame' ? step.lane : 'notice'}`;
-      if (seen.has(stream)) continue;
-      seen.add(stream);
-      if (!this.isHeldBack(step)) heads.push(step);
+    for (const endpoint of this.endpoints.values()) {
+      if (endpoint.events === undefined) continue;
+      for (const end of endpoint.ends.values()) this.addHeads(heads, end);
     }
     return heads;
   }
 
-  private isHeldBack(step: Step): boolean {
-    const { to } = step;
-    if (to.owner.events === undefined) return true;
+  private addHeads(heads: Step[], to: End): void {
+    const isCut = this.cuts.has(`${to.peer}>${to.owner.nodeId}`);
+    const [notice] = to.notices;
     // What a node itself brought about it learns behind a cut, too.
-    if (step.kind === 'ended' && !step.isByPeer) return false;
-    if (this.cuts.has(`${to.peer}>${to.owner.nodeId}`)) return true;
-    return step.kind === 'frame' && to.state !== 'open';
+    const isOwn = notice?.kind === 'ended' && !notice.isByPeer;
+    if (notice !== undefined && (isOwn || !isCut)) {
+      heads.push({ to, stream: 'notice', order: notice.order });
+    }
+    if (isCut || to.state !== 'open') return;
+    for (const stream of lanes) {
+      const [frame] = to.frames[stream];
+      if (frame !== undefined) heads.push({ to, stream, order: frame.order });
+    }
   }
 
-  private perform(step: Step): void {
-    const { to } = step;
+  private perform({ to, stream }: Step): void {
     const { events } = to.owner;
-    switch (step.kind) {
-      case 'opened':
-        to.state = 'open';
-        events?.onSessionOpen(to);
-        return;
-      case 'frame':
-        to.other().queuedBytes[step.lane] -= step.bytes.length;
-        events?.onFrame(to, step.lane, step.bytes);
-        return;
-      case 'ended':
-        this.forget(to);
-        events?.onSessionClose(to, step.reason);
+    if (stream !== 'notice') {
+      const { bytes } = present(to.frames[stream].shift(), 'Y5: a step is the head of its stream');
+      to.other().queuedBytes[stream] -= bytes.length;
+      events?.onFrame(to, stream, bytes);
+      return;
     }
+    const notice = present(to.notices.shift(), 'Y5: a step is the head of its stream');
+    if (notice.kind === 'opened') {
+      to.state = 'open';
+      events?.onSessionOpen(to);
+      return;
+    }
+    this.forget(to);
+    events?.onSessionClose(to, notice.reason);
   }
 
   /** The first pair that has no session and can have one. */
@@ -269,7 +293,7 @@ class Network implements MemoryNetwork {
     const far: End = newEnd(acceptor, dialer, sessionId, () => near);
     for (const end of [near, far]) {
       end.owner.ends.set(end.peer, end);
-      this.steps.push({ kind: 'opened', to: end });
+      end.notices.push({ kind: 'opened', order: this.nextOrder() });
     }
   }
 }
@@ -283,5 +307,11 @@ function newEnd(owner: Endpoint, peer: Endpoint, sessionId: string, other: () =>
     peerIncarnation: peer.incarnation,
     state: 'opening',
     queuedBytes: { control: 0, bulk: 0 },
+    notices: [],
+    frames: { control: [], bulk: [] },
   };
+}
+
+function oldest(steps: readonly Step[]): Step {
+  return steps.reduce((first, step) => (step.order < first.order ? step : first));
 }

@@ -46,6 +46,8 @@ export interface ConnectionContext {
   readonly requestBytesInFlightMax: number;
   readonly greetingTimeoutMs: number;
   readonly silence: SilenceLimits;
+  /** A client that takes nothing for this long while much waits for it is cut off. */
+  readonly stalledMsMax: number;
   onEnd(connection: ClientConnection): void;
 }
 
@@ -53,8 +55,6 @@ export interface ConnectionContext {
 const pausedBytesMin = limits.requestBytesMax;
 /** Above this a client is cut off. */
 const answerBytesMax = 16 * limits.requestBytesMax;
-/** A client that takes nothing for this long while much waits for it is cut off. */
-const stalledMsMax = 10_000;
 
 /** A request under way. */
 interface InFlight {
@@ -122,7 +122,7 @@ export class ClientConnection {
   ): void {
     const bytes = this.socket.bufferedBytes();
     const sinceMs = bytes < stalled.bytes ? nowMs : stalled.sinceMs + lateMs;
-    if (nowMs - sinceMs >= stalledMsMax) this.end('PEER_OVERRUN', 'answers');
+    if (nowMs - sinceMs >= this.context.stalledMsMax) this.end('PEER_OVERRUN', 'answers');
     else this.stalled = { bytes, sinceMs };
   }
 

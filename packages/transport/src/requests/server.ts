@@ -31,6 +31,8 @@ export interface RequestServerOptions {
   readonly requestBytesInFlightMax?: number;
   /** A client that sends nothing for this long is gone. Default 9,000. */
   readonly silenceMs?: number;
+  /** A client that takes none of its answers for this long while many wait is cut off. Default 10,000. */
+  readonly stalledMsMax?: number;
   /** How long a new connection may take to greet. Default 3,000. */
   readonly greetingTimeoutMs?: number;
   /** How sockets are made. Default: plain, without encryption or authentication. */
@@ -54,6 +56,7 @@ export interface RequestServer {
 
 const greetingTimeoutMsDefault = 3_000;
 const closeGraceMsDefault = 5_000;
+const stalledMsMaxDefault = 10_000;
 const drainPollMs = 10;
 /** Raw connections beyond the bound that are accepted only to be told so. */
 const connectionsSpare = 64;
@@ -93,6 +96,7 @@ class SocketRequestServer implements RequestServer {
       requestsInFlightMax: options.requestsInFlightMax ?? limits.requestsInFlightMax,
       requestBytesInFlightMax: options.requestBytesInFlightMax ?? limits.proposalBytesPerNodeMax,
       greetingTimeoutMs: options.greetingTimeoutMs ?? greetingTimeoutMsDefault,
+      stalledMsMax: options.stalledMsMax ?? stalledMsMaxDefault,
       silence: { aliveMs: Math.min(silenceMsDefault, silenceMs) / 3, silenceMs },
       onEnd: (connection) => this.connections.delete(connection),
     };

@@ -163,3 +163,17 @@ export async function until(condition: () => boolean, boundMs = 5_000): Promise<
     { timeout: boundMs, interval: 2 },
   );
 }
+
+/** Waits until `value` has not changed for a fifth of a second. */
+export async function untilStill(value: () => number): Promise<void> {
+  let last = value();
+  let sinceMs = performance.now();
+  await until(() => {
+    const now = value();
+    if (now !== last) {
+      last = now;
+      sinceMs = performance.now();
+    }
+    return performance.now() - sinceMs > 200;
+  }, 15_000);
+}
