@@ -30,18 +30,32 @@ export function transferTo(parts: TransferParts, replica: Replica, to: NodeId): 
   return true;
 }
 
-/** Begins to hand over every leadership here; returns how many remain. */
+/** Begins to hand over every leadership here; returns how many may still go to somebody. */
 export function transferAll(parts: TransferParts): number {
   let begun = 0;
+  let remaining = 0;
   for (const replica of parts.registry.all()) {
-    if (begun >= transfersMax) break;
     if (replica.state !== 'running' || !replica.isLeader()) continue;
+    if (hasReachableVoter(parts, replica)) remaining++;
+    if (begun >= transfersMax) continue;
     begun++;
     if (replica.raft.isTransferring) continue;
     const to = bestSuccessor(parts, replica);
     if (to !== undefined) transferTo(parts, replica, to);
   }
-  return parts.registry.leaders;
+  return remaining;
+}
+
+/** False when waiting for a successor is in vain: the region is alone, or its other voters are away. */
+function hasReachableVoter(
+  { nodeId, peers }: TransferParts,
+  { raft, descriptor }: Replica,
+): boolean {
+  for (const replica of descriptor.replicas) {
+    if (replica.nodeId === nodeId || peers.session(replica.nodeId) === undefined) continue;
+    if (isVoter(raft.confState, replica.replicaId)) return true;
+  }
+  return false;
 }
 
 /** The node whose replica is furthest; among equals they take turns by region. */

@@ -130,7 +130,10 @@ export interface RegionHost {
   leaderOf(regionId: RegionId): NodeId;
   /** Asks the leader here to hand its leadership to a replica on `to`. False when not possible now. */
   transferLeadership(regionId: RegionId, to: NodeId): boolean;
-  /** Hands over every leadership this node has, best effort, e.g. before a shutdown; returns how many remain. */
+  /**
+   * Hands over every leadership this node has, best effort, e.g. before a shutdown; returns how many may
+   * still go to somebody: those whose other voters are all away, or do not exist, are not worth a wait.
+   */
   transferAll(): number;
   /** The engine flushed: applies may continue and logs be truncated. */
   engineFlushed(): void;
