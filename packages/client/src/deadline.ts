@@ -2,6 +2,7 @@
  * How long a call may take: its timeout and the caller's AbortSignal in one. Every wait of the client
  * goes through one of these, so that every wait has a bound.
  */
+import { setMaxListeners } from 'node:events';
 import { type Clock, limits, MokuError, type Prng, type TimerHandle } from '@moku/base';
 import type { CallOptions } from './database.js';
 
@@ -36,6 +37,8 @@ export class Deadline {
     this.timeoutMs = timeoutMs;
     this.dueMs = clock.monotonicMs() + timeoutMs;
     this.signal = this.controller.signal;
+    // A call may have many requests under way; each listens.
+    setMaxListeners(0, this.signal);
     this.timer = clock.after(timeoutMs, () => this.controller.abort());
     this.caller = options?.signal;
     if (this.caller?.aborted) this.controller.abort();
