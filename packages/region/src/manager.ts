@@ -34,6 +34,7 @@ import { ProposalBudget, ProposalQueue } from './proposals.js';
 import { ReadQueue } from './reads.js';
 import type { Replica } from './replica.js';
 import { failedOpenStatus, peerStatuses, regionStatus } from './status.js';
+import { isOnlyVoter } from './ticker.js';
 import { transferAll, transferTo } from './transfers.js';
 import { Turn } from './turn.js';
 
@@ -268,7 +269,8 @@ class RegionManager implements RegionHost {
       if (nodeId !== this.nodeId) peers.get(nodeId);
     }
     const isFirst = replica.descriptor.replicas[0]?.nodeId === this.nodeId;
-    if (isFirst && replica.raft.lastIndex === 0) ticker.campaignSoon(replica);
+    const isNew = isFirst && replica.raft.lastIndex === 0;
+    if (isNew || isOnlyVoter(replica)) ticker.campaignSoon(replica);
     if (replica.log.lastIndex() > 0) this.parts.truncation.touch(replica);
     rest.consider(replica);
   }

@@ -26,6 +26,7 @@ import {
   type RegionWrite,
   type StateMachine,
 } from '@moku/raft';
+import { CampaignOrder } from './campaign-order.js';
 import type { RegionHostConfig } from './config.js';
 import type { LogWriter } from './log-writer.js';
 import { Replica } from './replica.js';
@@ -55,7 +56,7 @@ export class Opener {
   private readonly nodeId: NodeId;
   private readonly config: RegionHostConfig;
   private readonly log: LogStore;
-  private readonly prng: Prng;
+  private readonly order: CampaignOrder;
   private readonly writer: LogWriter;
   private readonly recovered = new Map<RegionId, RecoveredRegion>();
   private readonly tombstones = new Map<RegionId, number>();
@@ -70,7 +71,7 @@ export class Opener {
     this.nodeId = parts.nodeId;
     this.config = parts.config;
     this.log = parts.log;
-    this.prng = parts.prng;
+    this.order = new CampaignOrder(parts.prng);
     this.writer = parts.writer;
     const { regions, tombstones } = parts.log.recovered();
     for (const region of regions) this.recovered.set(region.regionId, region);
@@ -163,7 +164,7 @@ export class Opener {
       replicaId,
       electionTicks: this.config.electionTicks,
       heartbeatTicks: 0,
-      prng: this.prng,
+      prng: this.order.prngFor(descriptor, this.nodeId),
       log,
       hardState: plan.hardState,
       confState: plan.confState,

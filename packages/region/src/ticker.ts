@@ -89,7 +89,10 @@ export class Ticker {
     return dueMs;
   }
 
-  /** A new replica that is to campaign without waiting for a timer, a few times while nobody leads. */
+  /**
+   * Lets a replica campaign without waiting for a timer, a few times while nobody leads, when that
+   * disturbs nobody: its log is new and it is the one to begin, or it is the only voter.
+   */
   campaignSoon(replica: Replica): void {
     this.firsts.push({ replica, dueTick: this.tick, left: firstCampaignsMax });
     if (this.nextTickMs > this.parts.peers.nowMs) this.nextTickMs = this.parts.peers.nowMs;
@@ -146,7 +149,8 @@ export class Ticker {
       const first = firsts[i]!;
       const { replica } = first;
       const { raft } = replica;
-      if (replica.state !== 'running' || raft.leaderId !== 0 || raft.lastIndex > 0) continue;
+      if (replica.state !== 'running' || raft.leaderId !== 0) continue;
+      if (raft.lastIndex > 0 && !isOnlyVoter(replica)) continue;
       if (first.dueTick <= this.tick && this.campaignsLeft > 0) {
         raft.campaign();
         this.parts.leadership.observe(replica, this.tick);
@@ -164,4 +168,10 @@ export class Ticker {
     this.campaigns++;
     this.campaignsLeft--;
   }
+}
+
+/** True when nobody else has a vote in the region. */
+export function isOnlyVoter({ raft, replicaId }: Replica): boolean {
+  const { voters, votersOutgoing } = raft.confState;
+  return voters.length === 1 && voters[0] === replicaId && votersOutgoing.length === 0;
 }

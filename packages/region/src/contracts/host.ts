@@ -115,7 +115,7 @@ export interface RegionHost {
    * Brings a replica to life on this node: recovered when the log knows it, else created empty with the
    * descriptor's replicas as voters and learners. Does nothing when it runs already, when the
    * descriptor has no replica on this node, or when its replica id is tombstoned. The replica that the
-   * descriptor lists first campaigns at once when its log is empty.
+   * descriptor lists first campaigns at once when its log is empty; the only voter always does.
    */
   openReplica(descriptor: RegionDescriptor): void;
   /** Stops and removes a replica and leaves a tombstone. */
