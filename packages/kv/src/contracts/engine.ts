@@ -28,7 +28,10 @@ export interface ReplicaState {
   readonly appliedTerm: number;
 }
 
-/** One atomic change, usually one applied entry. */
+/**
+ * One atomic change, usually one applied entry. The engine copies the bytes that it keeps: the caller
+ * may reuse them once `write` has returned.
+ */
 export interface EngineWrite {
   readonly regionId: RegionId;
   readonly appliedIndex: number;
