@@ -1,12 +1,10 @@
 /** Every kind of item that a frame may carry, with values from all over their ranges. */
-import type { NodeId, RegionId, ReplicaId } from '@moku/base';
+import type { RegionId, ReplicaId } from '@moku/base';
 import type { ConfState, Entry, Message, SnapshotMeta } from '@moku/raft';
 import fc from 'fast-check';
 import { type ControlItem, repairBuckets } from '../../src/claims/types.js';
 import type { FrameWriter } from '../../src/wire/frame-writer.js';
 import type { FrameItem, FrameVisitor, SnapshotChunk } from '../../src/wire/types.js';
-
-export const peer = 2 as NodeId;
 
 const indexMax = 2 ** 53 - 2 ** 20;
 const small = fc.nat({ max: 300 });
@@ -28,7 +26,7 @@ const indexes = fc
 const listItem = fc.tuple(fc.record(key), indexes).map(([k, i]) => ({ ...k, ...i }));
 const claim = fc.record({ ...key, claimNumber: term });
 
-export const controlItem: fc.Arbitrary<ControlItem> = fc.oneof(
+const controlItem: fc.Arbitrary<ControlItem> = fc.oneof(
   fc.record({
     type: fc.constant('list' as const),
     firstNumber: term,
@@ -94,7 +92,7 @@ const append: fc.Arbitrary<Message> = fc
     ),
   }));
 
-export const raftMessage: fc.Arbitrary<Message> = fc.oneof(
+const raftMessage: fc.Arbitrary<Message> = fc.oneof(
   append,
   fc.record({
     ...envelope,
@@ -133,7 +131,7 @@ export const raftMessage: fc.Arbitrary<Message> = fc.oneof(
   }),
 );
 
-export const snapshotChunk: fc.Arbitrary<SnapshotChunk> = fc.record({
+const snapshotChunk: fc.Arbitrary<SnapshotChunk> = fc.record({
   regionId,
   ...envelope,
   streamId: index,

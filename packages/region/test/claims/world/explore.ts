@@ -81,12 +81,6 @@ function weightOf(action: string): number {
   return /^(notice|connect|sync|beat|probe|propose|recover|learn)/.test(action) ? 3 : 1;
 }
 
-/** Leads `start` through `actions`; the state must be a good one. */
-export function lead(start: World, actions: readonly string[]): World {
-  for (const action of actions) act(start, action);
-  return start;
-}
-
 function judge(world: World, trace: readonly string[]): Finding | undefined {
   check(world);
   if (world.violations.length > 0) return { trace, violations: world.violations };
