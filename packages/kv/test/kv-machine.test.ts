@@ -1,13 +1,17 @@
-import { emptyBytes, InvariantError, text, utf8, wallMsOf } from '@moku/base';
+import { emptyBytes, InvariantError, type Timestamp, text, utf8, wallMsOf } from '@moku/base';
 import { describe, expect, it } from 'vitest';
 import { encodeCommand } from '../src/command-codec.js';
 import type { Command } from '../src/commands.js';
 import { encodeEntry, proposedTimestampMax } from '../src/entry.js';
+import { createKvMachine } from '../src/kv-machine.js';
+import { createMemoryEngine } from '../src/memory-engine.js';
 import {
+  Driver,
   del,
   noSession,
   put,
   RegionDriver,
+  replicaOne,
   version,
   wallMs,
   wholeRegion,
@@ -175,6 +179,25 @@ describe('commands that do not fit', () => {
     expect(region.run(write([put('a', '1')]))).toMatchObject({ reason: 'keyOutsideRegion' });
     expect(region.run(write([put('g', '1')])).type).toBe('written');
     expect(region.get('h')).toBeUndefined();
+  });
+
+  it('an expiry of a key that left the region does nothing', () => {
+    const engine = createMemoryEngine();
+    let descriptor = wholeRegion;
+    const machine = createKvMachine({
+      descriptor: () => descriptor,
+      engine,
+      replicaId: replicaOne,
+    });
+    const region = new Driver(machine);
+    const ttl = { ttlMs: 10 };
+    const made = version(region.run(write([put('a', '1', ttl), put('z', '1', ttl)])));
+    descriptor = { ...wholeRegion, endKey: utf8('m') };
+    const keys = [utf8('z'), utf8('a')].map((key) => ({ key, version: made }));
+    region.run({ type: 'expire', keys });
+    const all = engine.picture(wholeRegion.regionId).next(1e6);
+    const users = all.filter(({ key }) => key[0] === 1).map(({ key }) => text(key.subarray(1)));
+    expect(users).toEqual(['z']);
   });
 
   it('bytes that are no command, and commands of meta, are answered and harm nothing else', () => {

@@ -1,8 +1,11 @@
-import { createPrng, limits, utf8 } from '@moku/base';
+import { createPrng, limits, type Timestamp, utf8 } from '@moku/base';
 import { describe, expect, it } from 'vitest';
 import { encodeCommand } from '../src/command-codec.js';
 import type { Command } from '../src/commands.js';
-import { copySnapshot, del, put, RegionDriver, wholeRegion, write } from './support.js';
+import type { VersionedValue } from '../src/contracts/engine.js';
+import { createMemoryEngine } from '../src/memory-engine.js';
+import { Sessions } from '../src/sessions.js';
+import { copySnapshot, del, put, RegionDriver, replicaOne, wholeRegion, write } from './support.js';
 
 function request(sessionId: number, sequence: number, value: string, answeredBelow = 1): Command {
   return write([put('k', value)], { sessionId, sequence, answeredBelow });
@@ -179,6 +182,25 @@ describe('sessions', () => {
   });
 });
 
+describe('a snapshot over a replica that lagged', () => {
+  it('replaces what it had cached of a session, and its count of sessions', () => {
+    const [ahead, behind] = [new RegionDriver(wholeRegion, 2), new RegionDriver(wholeRegion, 2)];
+    const sessionId = ahead.openSession();
+    behind.openSession();
+    ahead.run(request(sessionId, 1, 'one'));
+    behind.run(request(sessionId, 1, 'one'));
+    const second = ahead.run(request(sessionId, 2, 'two'));
+    ahead.openSession();
+    copySnapshot(ahead.machine, behind.machine);
+    expect(behind.run(request(sessionId, 2, 'again'))).toEqual(second);
+    expect(behind.value('k')).toBe('two');
+    ahead.run(request(sessionId, 2, 'again'));
+    const dropped = [ahead.openSession(), behind.openSession()];
+    expect(dropped[1]).toBe(dropped[0]);
+    expect(behind.digest()).toBe(ahead.digest());
+  });
+});
+
 describe('too many sessions', () => {
   it('drop the least recently used, which stay unknown', () => {
     const region = new RegionDriver(wholeRegion, 3);
@@ -242,6 +264,80 @@ function sessionRecords(region: RegionDriver): number {
   }
   return count;
 }
+
+describe('the results of a session', () => {
+  const regionId = wholeRegion.regionId;
+  const ref = (sessionId: number, sequence: number, answeredBelow = 1) => ({
+    sessionId,
+    sequence,
+    answeredBelow,
+  });
+
+  /** Sessions over an engine of their own, which they alone write. */
+  class Table {
+    readonly engine = createMemoryEngine();
+    sessions: Sessions;
+    private index = 0;
+
+    constructor() {
+      this.engine.createReplica(regionId, replicaOne);
+      this.sessions = new Sessions(this.engine, regionId, 100);
+    }
+
+    write(): void {
+      const puts: VersionedValue[] = [];
+      const removes: { key: Uint8Array; timestamp: Timestamp }[] = [];
+      this.index += 1;
+      this.sessions.drain(this.index, puts, removes);
+      this.engine.write({ regionId, appliedIndex: this.index, appliedTerm: 1, puts, removes });
+    }
+
+    reopen(): void {
+      const { size } = this.sessions;
+      this.sessions = new Sessions(this.engine, regionId, 100);
+      this.sessions.reset(size);
+    }
+
+    /** Admits and remembers a result of `bytes` bytes. */
+    use(sequence: number, bytes: number, answeredBelow = 1): string {
+      const admission = this.sessions.admit(ref(1, sequence, answeredBelow));
+      if (admission.kind === 'apply') {
+        this.sessions.remember(admission.session, sequence, new Uint8Array(bytes));
+      }
+      return admission.kind;
+    }
+  }
+
+  it.each([false, true])('are bounded in bytes, until answered (reopened: %s)', (isReopened) => {
+    const table = new Table();
+    table.sessions.open(1 as Timestamp);
+    const bytes = limits.resultBytesPerSessionMax / 4;
+    for (let sequence = 1; sequence <= 4; sequence++) {
+      expect(table.use(sequence, bytes)).toBe('apply');
+      table.write();
+    }
+    if (isReopened) table.reopen();
+    expect(table.use(5, bytes)).toBe('full');
+    table.write();
+    if (isReopened) table.reopen();
+    expect(table.use(5, bytes, 2)).toBe('apply');
+    expect(table.use(6, bytes, 2)).toBe('full');
+    expect(table.use(6, bytes, 6)).toBe('apply');
+  });
+
+  it('that were answered out of order leave no records behind one that was not', () => {
+    const table = new Table();
+    table.sessions.open(1 as Timestamp);
+    table.use(1_000, 10);
+    table.write();
+    for (let sequence = 1; sequence <= 500; sequence++) {
+      expect(table.use(sequence, 10, sequence)).toBe('apply');
+      table.write();
+    }
+    const records = table.engine.picture(regionId).next(1e6);
+    expect(records.length).toBeLessThan(6);
+  });
+});
 
 describe('a session cache', () => {
   it('serves more sessions than it keeps', () => {
