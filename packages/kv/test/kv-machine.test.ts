@@ -1,4 +1,4 @@
-import { emptyBytes, InvariantError, type Timestamp, text, utf8, wallMsOf } from '@moku/base';
+import { emptyBytes, InvariantError, text, utf8, wallMsOf } from '@moku/base';
 import { describe, expect, it } from 'vitest';
 import { encodeCommand } from '../src/command-codec.js';
 import type { Command } from '../src/commands.js';
