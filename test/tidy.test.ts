@@ -240,6 +240,14 @@ describe('lengths', () => {
     expect(judge(rule, raftPath, text)).toHaveLength(1);
   });
 
+  it('a suite for several adapters may be of any length, a function around one may not', () => {
+    const block = `describe(name, () => {\n${lines(80)}});`;
+    const suite = `export function suite(name: string): void {\n${block}\n}`;
+    expect(judge(lengthsRule({}), 'test/conformance/a.suite.ts', suite)).toEqual([]);
+    const more = `export function suite(name: string): void {\n  prepare();\n${block}\n}`;
+    expect(judge(lengthsRule({}), 'test/conformance/a.suite.ts', more)).toHaveLength(1);
+  });
+
   it('a function of 70 lines passes, and a describe block of any length', () => {
     expect(judge(rule, raftPath, `function f() {\n${lines(68)}}\n`)).toEqual([]);
     expect(judge(rule, testPath, `describe('a', () => {\n${lines(99)}});\n`)).toEqual([]);

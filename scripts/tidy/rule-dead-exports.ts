@@ -46,11 +46,16 @@ function collectUses(project: Project): Uses {
     for (const { specifier, kind, names: imported } of imports) {
       if (!specifier.startsWith('.')) continue;
       const target = resolveRelative(path, specifier);
-      if (kind === 'url') started.add(target);
+      if (kind === 'url') started.add(asSource(target));
       else names.set(target, new Set([...(names.get(target) ?? []), ...imported]));
     }
   }
   return { names, started };
+}
+
+/** The source of a built file: workers start as they are built, whoever starts them. */
+function asSource(path: string): string {
+  return path.replace(/^(packages\/[^/]+)\/dist\/(.+)\.[jt]s$/, '$1/src/$2.ts');
 }
 
 /** Whether `name` occurs besides its declaration. */
