@@ -6,7 +6,7 @@ import { setMaxListeners } from 'node:events';
 import { type Clock, limits, MokuError, type Prng, type TimerHandle } from '@moku/base';
 import type { CallOptions } from './database.js';
 
-export const defaultTimeoutMs = 30_000;
+const defaultTimeoutMs = 30_000;
 
 const pauseMsMin = 10;
 const pauseMsMax = 400;

@@ -16,7 +16,7 @@ export type VersionTree = InstanceType<TreeClass>;
 const Tree = EmptyBTree.constructor as TreeClass;
 
 /** Key ascending, then timestamp descending: the newest version of a key comes first. */
-export function compareVersions(a: VersionedValue, b: VersionedValue): number {
+function compareVersions(a: VersionedValue, b: VersionedValue): number {
   const order = compareBytes(a.key, b.key);
   return order !== 0 ? order : b.timestamp - a.timestamp;
 }

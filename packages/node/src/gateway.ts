@@ -200,7 +200,7 @@ function readError(
 }
 
 /** The wire form of an error: coded ones as they are, all else as INTERNAL (maybe). */
-export function errorAnswer(error: unknown): ClientAnswer {
+function errorAnswer(error: unknown): ClientAnswer {
   const coded =
     error instanceof MokuError
       ? error

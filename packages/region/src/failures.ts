@@ -9,7 +9,7 @@ import type { Replica } from './replica.js';
 import type { Schedule } from './schedule.js';
 
 /** True for what no replica may be blamed for alone. */
-export function isBug(error: unknown): boolean {
+function isBug(error: unknown): boolean {
   return (
     error instanceof InvariantError ||
     error instanceof TypeError ||

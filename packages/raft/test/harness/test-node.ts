@@ -251,7 +251,7 @@ export class TestNode {
   }
 }
 
-export function entryText(entry: Entry): string {
+function entryText(entry: Entry): string {
   const { term, index, kind, data } = entry;
   if (data.length === 0) return `${term}/${index}`;
   if (kind === 'normal') {

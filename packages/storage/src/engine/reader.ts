@@ -100,7 +100,7 @@ export class Reader {
 }
 
 /** Walks over rows of data.db. */
-export class RowCursor implements VersionCursor {
+class RowCursor implements VersionCursor {
   private readonly storeId: StoreId;
   private readonly rows: Iterator<unknown>;
   private row: KeyRow | undefined = undefined;
@@ -132,8 +132,10 @@ export class RowCursor implements VersionCursor {
   }
 
   version(): VersionedValue {
-    const row = this.row!;
-    return unseal(row[2], this.storeId, row[0], row[1]);
+    const [key, timestamp, sealed] = this.row!;
+    // A plain Uint8Array: a Buffer's methods differ.
+    const plainKey = new Uint8Array(key.buffer, key.byteOffset, key.length);
+    return unseal(sealed, this.storeId, plainKey, timestamp);
   }
 
   advance(): void {

@@ -8,7 +8,7 @@ import type { SqliteLogStore } from '../../src/log/log-store.js';
 import { type LogStoreOptions, openLogStore } from '../../src/log/open.js';
 import { owner, region } from './histories.js';
 
-export const waitOptions = { timeout: 15_000, interval: 1 };
+const waitOptions = { timeout: 15_000, interval: 1 };
 const dirs: string[] = [];
 const stores: SqliteLogStore[] = [];
 

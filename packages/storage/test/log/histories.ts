@@ -5,7 +5,7 @@ import type { ConfState, Entry, RegionWrite } from '@moku/raft';
 export const owner = { clusterId: 'test', nodeId: 1 };
 export const replica1 = 1 as ReplicaId;
 
-export const confState: ConfState = {
+const confState: ConfState = {
   voters: [replica1],
   votersOutgoing: [],
   learners: [],

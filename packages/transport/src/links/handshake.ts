@@ -15,7 +15,7 @@ import type { Lane } from '@moku/region';
 import { encodeFrame, faultOf, frameTypes, payloadOf, typeOf } from './frame.js';
 
 /** Raised by every change of the wire between nodes. */
-export const linkProtocolVersion = 1;
+const linkProtocolVersion = 1;
 
 /** URL path of a link's sockets. */
 export const linkPath = '/moku/link';

@@ -17,14 +17,14 @@
 import { ByteReader, ByteWriter, hash64, MokuError } from '@moku/base';
 
 /** Raised by every change of the wire between clients and nodes. */
-export const requestProtocolVersion = 1;
+const requestProtocolVersion = 1;
 
 /** URL path of a client's socket. */
 export const requestPath = '/moku/client';
 
 const checksumBytes = 8;
-export const batchHeaderBytes = 10;
-export const itemHeaderBytes = 9;
+const batchHeaderBytes = 10;
+const itemHeaderBytes = 9;
 const magic0 = 0x4d;
 const magic1 = 0x51;
 

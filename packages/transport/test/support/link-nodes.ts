@@ -86,7 +86,7 @@ export class LinkNode implements TransportEvents {
   }
 }
 
-export function toText(bytes: Uint8Array): string {
+function toText(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString();
 }
 
