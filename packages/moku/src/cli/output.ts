@@ -37,15 +37,12 @@ export class Output {
 
   /** Rows under a head, in columns. */
   table(head: readonly string[], rows: readonly (readonly Cell[])[]): Promise<void> {
+    // Bold is said here: the table's own colours do not ask this terminal.
+    const isBold = hasColor(this.terminal);
     const table = new Table({
-      head: [...head],
+      head: head.map((name) => (isBold ? `\x1b[1m${name}\x1b[22m` : name)),
       chars: noBorders,
-      style: {
-        head: hasColor(this.terminal) ? ['bold'] : [],
-        border: [],
-        'padding-left': 0,
-        'padding-right': 0,
-      },
+      style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
     });
     for (const row of rows) table.push(row.map((cell) => printable(String(cell))));
     return this.line(table.toString().replace(/[ \t]+$/gm, ''));
