@@ -15,7 +15,7 @@ import type { ClaimsEvent, ControlItem } from './claims/types.js';
 import type { RegionHostConfig } from './config.js';
 import type { LinkSession, Transport } from './contracts/transport.js';
 import type { Leadership } from './leadership.js';
-import type { Pairs } from './pairs.js';
+import { forgetInFlight, type Pairs } from './pairs.js';
 import type { Peer, Peers } from './peers.js';
 import type { Registry } from './registry.js';
 import type { Replica } from './replica.js';
@@ -142,7 +142,7 @@ export class Liveness {
   private resetPeer(peer: Peer): void {
     const { registry, rest } = this.parts;
     for (const replica of registry.ledWith(peer.nodeId).values()) {
-      if (replica.state === 'running') replica.raft.peerReset(replica.replicaOn(peer.nodeId));
+      if (replica.state === 'running') forgetInFlight(replica.raft, replica.replicaOn(peer.nodeId));
     }
     // Reads that a follower here forwarded; only awake replicas have any.
     rest.forEachAwake((replica) => {
@@ -197,8 +197,8 @@ export class Liveness {
         this.detached(event);
         return;
       case 'released':
-        // Whoever is released was attached and detached just before, which ended its loyalty; a follower
-        // that never was holds its election timer already.
+        // Whoever was attached has been detached just before, which ended its loyalty; a follower that
+        // never was stays loyal for an election timeout at most.
         return;
       case 'unattached':
         this.unattached(event);

@@ -12,6 +12,7 @@ import { type NodeId, noNode, type RegionId, type ReplicaId } from '@moku/base';
 import type { Message } from '@moku/raft';
 import type { Claims } from './claims/claims.js';
 import type { LinkSession, Transport } from './contracts/transport.js';
+import { forgetInFlight } from './pairs.js';
 import type { Peers } from './peers.js';
 import type { Replica } from './replica.js';
 import type { Rest } from './rest.js';
@@ -121,7 +122,7 @@ export class Outbox {
         if (count++ >= resumesPerTickMax) break;
         pairs.delete(replica);
         if (replica.state !== 'running' || !replica.isLeader()) continue;
-        replica.raft.peerReset(replicaId);
+        forgetInFlight(replica.raft, replicaId);
         replica.raft.probe(replicaId);
         rest.markDirty(replica);
       }

@@ -9,12 +9,25 @@
  *  U2 At most `probesPerTurnMax` probes per tick; what is due beyond that stays due.
  */
 import { type NodeId, noNode, type Prng, type ReplicaId } from '@moku/base';
+import type { Raft } from '@moku/raft';
 import type { Claims } from './claims/claims.js';
 import type { RegionHostConfig } from './config.js';
 import type { Replica } from './replica.js';
 
 /** Ticks until the first probe of a pair whose append is on its way already. */
 const firstProbeTicks = 2;
+
+/**
+ * Everything under way to a peer is lost. A peer that is being probed keeps the index where it is tried
+ * next, which the core found or guessed: going back to what it acknowledged could mean a snapshot.
+ */
+export function forgetInFlight(raft: Raft, replicaId: ReplicaId): void {
+  const progress = raft.progress(replicaId);
+  if (progress === undefined) return;
+  if (progress.state !== 'probe' || progress.matchIndex === raft.lastIndex) {
+    raft.peerReset(replicaId);
+  }
+}
 
 export class Pairs {
   private readonly claims: Claims;

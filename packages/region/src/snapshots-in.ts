@@ -9,7 +9,7 @@
  *  I3 The log restarts behind it only once the engine holds it durably, and only then is it acknowledged.
  *  I4 At most `snapshotsInMax` sinks are open.
  */
-import { isMokuError, type RegionId } from '@moku/base';
+import { MokuError, type RegionId } from '@moku/base';
 import type { SnapshotMeta, SnapshotSink } from '@moku/raft';
 import type { RegionHostConfig } from './config.js';
 import type { LinkSession } from './contracts/transport.js';
@@ -76,7 +76,7 @@ export class SnapshotsIn {
     } catch (error) {
       this.drop(chunk.regionId);
       this.failedStreams++;
-      if (!isMokuError(error, 'FRAME_CORRUPT')) this.parts.failures.fail(replica, error);
+      if (!isOfContent(error)) this.parts.failures.fail(replica, error);
     }
   }
 
@@ -209,4 +209,10 @@ export class SnapshotsIn {
   close(): void {
     for (const regionId of [...this.streams.keys()]) this.drop(regionId);
   }
+}
+
+/** What came does not hold together; the replica itself is as it was. */
+function isOfContent(error: unknown): boolean {
+  if (!(error instanceof MokuError)) return false;
+  return error.code === 'FRAME_CORRUPT' || error.code === 'FRAME_MALFORMED';
 }

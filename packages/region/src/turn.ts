@@ -246,6 +246,9 @@ export class Turn {
       }
     }
     rest.consider(replica);
+    // Entries handed out for apply made room for what the core refused as too much.
+    const isWaiting = replica.proposals !== undefined && replica.proposals.waiting > 0;
+    if (isWaiting && ready.committedEntries.length > 0) rest.markDirty(replica);
   }
 
   private readAsk(replica: Replica): Parameters<NonNullable<Replica['reads']>['ask']>[0] {

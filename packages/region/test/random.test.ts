@@ -113,7 +113,7 @@ class Story {
     const { cluster, prng } = this;
     const a = this.pick(cluster.nodes);
     const b = this.pick(cluster.nodes.filter((node) => node !== a));
-    switch (prng.below(12)) {
+    switch (prng.below(16)) {
       case 0:
       case 1:
         this.crash(a);
@@ -132,7 +132,12 @@ class Story {
         for (const other of cluster.nodes) if (other !== a) this.isolate(a, other);
         return;
       case 7:
+      case 12:
+      case 13:
         cluster.network.healAll();
+        return;
+      case 14:
+        this.restart();
         return;
       case 8:
         a.pausedUntilMs = cluster.clock.nowMs + prng.below(1_500);
@@ -209,8 +214,7 @@ class Story {
     };
     fetching();
     cluster.runUntil(() => cluster.allLed(), 20_000, 'every region is led');
-    cluster.run(200);
-    cluster.writeAll('last');
+    for (const { regionId } of cluster.descriptors) this.writeLast(regionId);
     cluster.runUntil(() => cluster.isAtRest() && cluster.isConverged(), 20_000, 'rest');
     for (const register of this.registers) {
       for (const node of cluster.nodes) {
@@ -226,17 +230,28 @@ class Story {
       expect(status.counters['replicasFailed']).toBe(0);
       expect(status.counters['digestMismatches']).toBe(0);
     }
-    expect(cluster.book.entriesCompared).toBeGreaterThan(50);
+  }
+
+  /** Leaders may still change hands while the last links come back: asks again until it is in. */
+  private writeLast(regionId: RegionId): void {
+    const { cluster } = this;
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const call = cluster.propose(regionId, 'last', String(attempt));
+      cluster.runUntil(() => call.outcome !== undefined, 5_000, 'the last write is answered');
+      if (call.outcome?.kind === 'applied') return;
+      cluster.run(200);
+    }
+    throw new Error(`region ${regionId} takes no writes`);
   }
 }
 
 /** Runs one seed; a failure names it. */
-function runSeed(seed: number, nodes: number): { tally: Tally; snapshots: number } {
+function runSeed(seed: number, nodes: number): { story: Story; snapshots: number } {
   try {
     const story = new Story(seed, nodes);
     story.run(400);
     story.heal();
-    return { tally: story.tally, snapshots: story.cluster.sum('snapshotsInstalled') };
+    return { story, snapshots: story.cluster.sum('snapshotsInstalled') };
   } catch (error) {
     const message = error instanceof Error ? `${error.message}\n${error.stack}` : String(error);
     throw new Error(`seed ${seed}, ${nodes} nodes: ${message}`);
@@ -250,18 +265,20 @@ describe('hosts under random faults', () => {
   it.each([3, 5])(
     'keep every acknowledged write, on %i nodes, and read nothing that is older',
     (nodes) => {
-      const total = { acknowledged: 0, readsReady: 0, crashes: 0, lost: 0, snapshots: 0 };
+      const total = { acknowledged: 0, readsReady: 0, crashes: 0, compared: 0, snapshots: 0 };
       for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
-        const { tally, snapshots } = runSeed(seed, nodes);
+        const { story, snapshots } = runSeed(seed, nodes);
+        const { tally } = story;
         total.acknowledged += tally.acknowledged;
         total.readsReady += tally.readsReady;
         total.crashes += tally.crashes;
-        total.lost += tally.lost;
+        total.compared += story.cluster.book.entriesCompared;
         total.snapshots += snapshots;
       }
       // A run that saw too little proves nothing.
       expect(total.acknowledged).toBeGreaterThan(100 * seeds);
       expect(total.readsReady).toBeGreaterThan(50 * seeds);
+      expect(total.compared).toBeGreaterThan(100 * seeds);
       expect(total.crashes).toBeGreaterThan(seeds);
       if (process.env['MOKU_SEEDS'] !== undefined)
         process.stdout.write(`${JSON.stringify(total)}\n`);

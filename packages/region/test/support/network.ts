@@ -104,6 +104,17 @@ export class Network {
     }
   }
 
+  /** Delivers a bulk frame in the present session, as if `from` had sent it. */
+  inject(from: NodeId, to: NodeId, bytes: Uint8Array): void {
+    const { session } = this.end(from, to);
+    if (session !== undefined) this.send(from, { session, lane: 'bulk', bytes });
+  }
+
+  /** Bytes of appends and the like that `from` has on their way to `to`. */
+  queuedBytes(from: NodeId, to: NodeId): number {
+    return this.end(from, to).queuedBytes.control;
+  }
+
   private link(a: NodeId, b: NodeId): Link {
     const low = a < b ? a : b;
     const high = a < b ? b : a;
