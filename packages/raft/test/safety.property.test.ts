@@ -12,7 +12,10 @@ import { Group } from './harness/group.js';
 
 const seed = Number(process.env['RAFT_SEED'] ?? 20260723);
 const path = process.env['RAFT_PATH'];
-const runs = Number(process.env['RAFT_RUNS'] ?? 60);
+const runs = Number(process.env['RAFT_RUNS'] ?? 250);
+
+/** Short timeouts make many terms. */
+const quick = { electionTicks: 3, heartbeatTicks: 1 };
 
 /** Without bias: small numbers are no more interesting than others. */
 const moves: fc.Arbitrary<Move[]> = fc.noBias(
@@ -35,22 +38,29 @@ function check(make: (seed: number) => Group, options: ChaosOptions): void {
     fc.property(fc.nat(0xffff), moves, (groupSeed, all) => {
       live(make(groupSeed), options, all);
     }),
-    { seed, numRuns: runs, ...(path === undefined ? {} : { path }) },
+    {
+      seed,
+      numRuns: runs,
+      ...(path === undefined ? {} : { path }),
+      ...(process.env['RAFT_NO_SHRINK'] === undefined ? {} : { endOnFailure: true }),
+    },
   );
 }
 
 describe('a group under random moves is safe after every step, and lives on when healed', () => {
   test('three voters', () => {
-    check((s) => new Group([1, 2, 3], [], { seed: s }), { withConfChanges: false });
+    check((s) => new Group([1, 2, 3], [], { seed: s, ...quick }), { withConfChanges: false });
   });
 
   test('five voters', () => {
-    check((s) => new Group([1, 2, 3, 4, 5], [], { seed: s }), { withConfChanges: false });
+    check((s) => new Group([1, 2, 3, 4, 5], [], { seed: s, ...quick }), { withConfChanges: false });
   });
 
   test('three voters with narrow bounds', () => {
     const limits = { appendEntriesMax: 2, inflightMessagesMax: 2, appendBytesMax: 6, readsMax: 4 };
-    check((s) => new Group([1, 2, 3], [], { seed: s, limits }), { withConfChanges: false });
+    check((s) => new Group([1, 2, 3], [], { seed: s, limits, ...quick }), {
+      withConfChanges: false,
+    });
   });
 
   test('changing configurations among five', () => {
@@ -59,7 +69,7 @@ describe('a group under random moves is safe after every step, and lives on when
 });
 
 function withJoiners(groupSeed: number): Group {
-  const group = new Group([1, 2, 3], [], { seed: groupSeed });
+  const group = new Group([1, 2, 3], [], { seed: groupSeed, ...quick });
   group.add(4);
   group.add(5);
   return group;
@@ -69,7 +79,7 @@ test('the random moves reach what they are meant to reach', () => {
   const prng = createPrng(seed);
   const group = withJoiners(7);
   const chaos = new Chaos(group, { withConfChanges: true });
-  for (let i = 0; i < 40_000; i++) {
+  for (let i = 0; i < 20_000; i++) {
     chaos.move([prng.below(moveKinds), prng.below(256), prng.below(256)]);
   }
   converge(group);

@@ -118,7 +118,7 @@ const acts: Record<string, Act> = {
   },
   sync: (chaos, a, b) => {
     const node = chaos.nodeAt(a);
-    chaos.group.sync(node, b % 2 === 0 ? undefined : 1 + (b % 3));
+    chaos.group.sync(node, b % 4 === 0 ? undefined : 1 + (b % 2));
   },
   work: (chaos, a) => {
     const node = chaos.nodeAt(a);
@@ -128,14 +128,15 @@ const acts: Record<string, Act> = {
   },
   tick: (chaos, a, b) => {
     const node = chaos.runningAt(a);
-    if (node !== undefined) chaos.group.tick(node, 1 + (b % 3));
+    if (node !== undefined) chaos.group.tick(node, 1 + (b % 6));
   },
   campaign: (chaos, a) => {
     chaos.runningAt(a)?.raft.campaign();
   },
   propose: (chaos, a) => {
-    const leader = chaos.group.leader;
-    const node = a % 4 === 0 || leader === undefined ? chaos.runningAt(a) : leader;
+    // A leader of a former term may still believe in itself.
+    const leaders = chaos.group.nodes.filter((node) => !node.isDown && node.raft.role === 'leader');
+    const node = leaders[a % Math.max(1, leaders.length)];
     if (node !== undefined) chaos.propose(node);
   },
   read: (chaos, a) => {
@@ -148,9 +149,9 @@ const acts: Record<string, Act> = {
     chaos.count('crashed');
     chaos.group.crash(node, b % (node.unsynced + 1));
   },
-  restart: (chaos, a) => {
-    const node = chaos.nodeAt(a);
-    if (node.isDown) chaos.group.restart(node);
+  restart: ({ group }) => {
+    const node = group.nodes.find((each) => each.isDown);
+    if (node !== undefined) group.restart(node);
   },
   restartAll: ({ group }) => {
     for (const node of group.nodes) if (node.isDown) group.restart(node);
@@ -189,13 +190,14 @@ const acts: Record<string, Act> = {
     if (node !== undefined) chaos.changeConf(node, a, b);
   },
   stepDown: (chaos, a) => chaos.runningAt(a)?.raft.stepDown(),
-  settle: ({ group }, a) => {
+  settle: ({ group }, a, b) => {
     // A quiet moment, so that the next fault meets a working group.
     const running = group.nodes.filter((node) => !node.isDown);
     for (let round = 0; round <= a % 4; round++) {
       for (const node of running) {
         group.turn(node);
-        group.sync(node);
+        // A slow disk now and then.
+        if ((b >> (node.id % 8)) % 2 === 0) group.sync(node);
         group.turn(node);
       }
       const due = group.network;
@@ -206,33 +208,33 @@ const acts: Record<string, Act> = {
 };
 
 const weights: Record<string, number> = {
-  deliver: 14,
+  deliver: 12,
   deliverFirst: 14,
-  duplicate: 3,
-  drop: 3,
-  turn: 10,
+  duplicate: 2,
+  drop: 2,
+  turn: 8,
   sync: 8,
-  work: 14,
-  tick: 8,
-  campaign: 3,
-  propose: 9,
-  read: 3,
+  work: 16,
+  tick: 10,
+  campaign: 6,
+  propose: 16,
+  read: 4,
   crash: 2,
-  restart: 3,
+  restart: 8,
   restartAll: 1,
   cut: 1,
   isolate: 1,
-  heal: 2,
+  heal: 4,
   transfer: 1,
   checkpoint: 1,
   compact: 2,
-  install: 2,
+  install: 3,
   snapshotFailed: 1,
   evict: 1,
-  fetch: 3,
-  confChange: 3,
+  fetch: 4,
+  confChange: 4,
   stepDown: 1,
-  settle: 4,
+  settle: 12,
 };
 
 const table: string[] = [];
@@ -261,9 +263,8 @@ export function converge(group: Group): void {
     }
     const { voters, learners } = leader.raft.confState;
     const members = group.nodes.filter((n) => voters.includes(n.id) || learners.includes(n.id));
-    return !isJoint(leader.raft.confState) || !leader.raft.confState.autoLeave
-      ? members.every((node) => node.appliedIndex >= target)
-      : false;
+    if (isJoint(leader.raft.confState) && leader.raft.confState.autoLeave) return false;
+    return members.every((node) => node.appliedIndex >= target) && group.invariants.readsOpen === 0;
   }, 400);
 }
 

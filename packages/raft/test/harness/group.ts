@@ -143,6 +143,7 @@ export class Group {
     const picture = this.pictures.get(`${wanted.term}/${wanted.index}`);
     assert(picture !== undefined, 'an offered snapshot was taken');
     const isInstalled = node.install(picture);
+    if (isInstalled) this.invariants.installed(node);
     this.check();
     return isInstalled;
   }

@@ -53,8 +53,16 @@ export class Invariants {
     this.seenTerm.set(node.id, term);
   }
 
-  /** A crash may lose a term or a commit index that nobody was told of. */
+  /** Reads that were accepted and are neither answered nor refused, of hosts that still run. */
+  get readsOpen(): number {
+    return this.reads.size;
+  }
+
+  /** A crash may lose a term or a commit index that nobody was told of; its reads die with the host. */
   crashed(node: TestNode): void {
+    for (const key of this.reads.keys()) {
+      if (key.startsWith(`${node.id} `)) this.reads.delete(key);
+    }
     this.seenTerm.delete(node.id);
     this.seenCommit.delete(node.id);
     this.seenApplied.set(node.id, node.appliedIndex);
@@ -125,8 +133,11 @@ export class Invariants {
   /** State machine safety: no two replicas apply different entries at an index; each exactly once, in order. */
   private checkApplied(node: TestNode): void {
     const from = this.seenApplied.get(node.id) ?? 0;
+    const synced = node.store.synced(regionId)!;
     for (let index = from + 1; index <= node.appliedIndex; index++) {
       const entry = node.applied[index - 1]!;
+      const isSynced = index < synced.firstIndex() || synced.term(index) === entry.term;
+      assert(isSynced, `durable before apply: ${node.id} applied ${index}`);
       const known = this.committed[index - 1];
       if (known === undefined) continue;
       assert(
@@ -167,7 +178,8 @@ export class Invariants {
     }
     if (message.type === 'vote') {
       assert(hardState.term >= message.term, `durable before send: candidacy of ${node.id}`);
-      if (hardState.term === message.term) {
+      // As a follower of the term's winner it may have given up its suffix; then this is a late message.
+      if (node.raft.role === 'candidate' && node.raft.term === message.term) {
         const has = synced.lastIndex() >= message.lastLogIndex;
         assert(has, `durable before send: the log that ${node.id} campaigns with`);
       }
@@ -182,6 +194,11 @@ export class Invariants {
   /** A read begins: whatever is committed by now must be seen. Contexts are unique. */
   readAsked(node: TestNode, context: number): void {
     this.reads.set(`${node.id} ${context}`, this.committed.length);
+  }
+
+  /** A snapshot replaced the state: what it holds was applied and checked elsewhere. */
+  installed(node: TestNode): void {
+    this.seenApplied.set(node.id, node.appliedIndex);
   }
 
   readAnswered(node: TestNode, context: number, index: number): void {
