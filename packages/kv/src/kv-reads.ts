@@ -27,20 +27,11 @@ const recordOverheadBytes = 24;
 /** Records and bytes that one scan looks at, also when a filter leaves them out. */
 const lookedRecordsMax: number = limits.scanPageRecordsMax;
 const lookedBytesMax: number = 4 * limits.scanPageBytesMax;
-/** Keys of one `expired` answer: they fit one `expire` command. */
-const expiredBytesMax: number = limits.commandBytesMax / 2;
-
-/** The keys past their time that a query met. */
-class ExpiredKeys {
-  readonly keys: { key: Uint8Array; version: Timestamp }[] = [];
-  private bytes = 0;
-
-  add(key: Uint8Array, version: Timestamp): void {
-    if (this.keys.length >= limits.batchOpsMax || this.bytes >= expiredBytesMax) return;
-    this.bytes += key.length + 16;
-    this.keys.push({ key, version });
-  }
-}
+/**
+ * Keys past their time that a query met. They count towards the page like all others, so that they fit
+ * one `expire` command: limits.scanPageBytesMax, and a record more, is below limits.commandBytesMax.
+ */
+type ExpiredKeys = { readonly key: Uint8Array; readonly version: Timestamp }[];
 
 export function answerGet(
   engine: Engine,
@@ -52,7 +43,7 @@ export function answerGet(
     return { type: 'refused', reason: 'epochMismatch' };
   }
   const records: (RecordFound | undefined)[] = [];
-  const expired = new ExpiredKeys();
+  const expired: ExpiredKeys = [];
   let bytes = 0;
   for (let i = 0; i < query.keys.length; i++) {
     const key = query.keys[i]!;
@@ -64,12 +55,12 @@ export function answerGet(
       continue;
     }
     const record = recordFound(key, found, query.withValues);
-    if (isOver(record, wallMs)) expired.add(key, found.timestamp);
+    if (isOver(record, wallMs)) expired.push({ key, version: found.timestamp });
     bytes += record.key.length + record.value.length + recordOverheadBytes;
     if (bytes > limits.scanPageBytesMax && i > 0) break;
     records.push(record);
   }
-  if (expired.keys.length > 0) return { type: 'expired', keys: expired.keys };
+  if (expired.length > 0) return { type: 'expired', keys: expired };
   return { type: 'found', records };
 }
 
@@ -91,7 +82,7 @@ class RegionScan {
   private readonly regionId: RegionId;
   private readonly query: ScanQuery;
   private readonly wallMs: number;
-  private readonly expired = new ExpiredKeys();
+  private readonly expired: ExpiredKeys = [];
   private readonly records: RecordFound[] = [];
   /** Engine keys; what is left to look at. */
   private start: Uint8Array;
@@ -121,7 +112,7 @@ class RegionScan {
       if (!hasMore) break;
       this.moveBehind(present(page.lastKey, 'a page that has more has looked at a key'));
     }
-    if (this.expired.keys.length > 0) return { type: 'expired', keys: this.expired.keys };
+    if (this.expired.length > 0) return { type: 'expired', keys: this.expired };
     return { type: 'page', records: this.records, hasMore, lastKey: this.lastKey };
   }
 
@@ -159,7 +150,7 @@ class RegionScan {
         const record = recordFound(key, version, this.query.withValues);
         const bytes = key.length + record.value.length + recordOverheadBytes;
         if (this.records.length > 0 && this.bytes + bytes > this.query.bytesMax) return false;
-        if (isOver(record, this.wallMs)) this.expired.add(key, version.timestamp);
+        if (isOver(record, this.wallMs)) this.expired.push({ key, version: version.timestamp });
         this.bytes += bytes;
         this.records.push(record);
       }

@@ -1,4 +1,4 @@
-import { emptyBytes, InvariantError, text, utf8, wallMsOf } from '@moku/base';
+import { emptyBytes, InvariantError, type ReplicaId, text, utf8, wallMsOf } from '@moku/base';
 import { describe, expect, it } from 'vitest';
 import { encodeCommand } from '../src/command-codec.js';
 import type { Command } from '../src/commands.js';
@@ -252,6 +252,19 @@ describe('entries', () => {
     expect(region.machine.durableIndex()).toBe(0);
     region.engine.flush();
     expect(region.machine.durableIndex()).toBe(1);
+  });
+
+  it('begin anew for a new replica of the region, and never for an older one', () => {
+    const region = new RegionDriver();
+    region.run(write([put('k', 'v')]));
+    const { engine } = region;
+    const open = (id: number) =>
+      createKvMachine({ descriptor: wholeRegion, engine, replicaId: id as ReplicaId });
+    expect(open(1).appliedIndex).toBe(1);
+    const renewed = open(2);
+    expect(renewed.appliedIndex).toBe(0);
+    expect(renewed.query({ type: 'digest' }, wallMs)).toMatchObject({ records: 0 });
+    expect(() => open(1)).toThrow(InvariantError);
   });
 
   it('lost in a crash are applied again with the same outcome', () => {

@@ -325,6 +325,23 @@ describe('the results of a session', () => {
     expect(table.use(6, bytes, 6)).toBe('apply');
   });
 
+  it.each([false, true])('count no longer once answered (reopened: %s)', (isReopened) => {
+    const table = new Table();
+    table.sessions.open(1 as Timestamp);
+    const bytes = limits.resultBytesPerSessionMax / 4;
+    table.use(1, bytes);
+    table.use(5, bytes);
+    table.write();
+    table.use(6, bytes, 2);
+    table.write();
+    if (isReopened) table.reopen();
+    expect([7, 8, 9].map((sequence) => table.use(sequence, bytes))).toEqual([
+      'apply',
+      'apply',
+      'full',
+    ]);
+  });
+
   it('that were answered out of order leave no records behind one that was not', () => {
     const table = new Table();
     table.sessions.open(1 as Timestamp);

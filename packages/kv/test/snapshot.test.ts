@@ -1,4 +1,4 @@
-import { createPrng, isMokuError, limits } from '@moku/base';
+import { createPrng, hash64, isMokuError, limits, type Timestamp, utf8 } from '@moku/base';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { copySnapshot, put, RegionDriver, write } from './support.js';
@@ -101,6 +101,18 @@ describe('a snapshot', () => {
     expect(to.run(write([put('k', 'v')])).type).toBe('written');
   });
 
+  it('carries deletions as what they are', () => {
+    const [from, to] = [filled(1, 10), new RegionDriver()];
+    const { regionId } = from.region;
+    const key = utf8('\u0001gone');
+    const deletion = { key, timestamp: 5 as Timestamp, value: undefined };
+    const at = { appliedIndex: from.machine.appliedIndex, appliedTerm: 1 };
+    from.engine.write({ regionId, ...at, puts: [deletion], removes: [] });
+    copySnapshot(from.machine, to.machine);
+    const found = to.engine.get(regionId, key, Number.MAX_SAFE_INTEGER as Timestamp);
+    expect(found).toEqual(deletion);
+  });
+
   it('source ends once, also when it is closed early', () => {
     const source = filled(3, 10).machine.snapshot();
     source.close();
@@ -147,6 +159,43 @@ describe('a damaged snapshot', () => {
     refused([new Uint8Array(0), ...chunks]);
     refused([new Uint8Array(limits.snapshotChunkBytesMax + 1), ...chunks]);
     refused([]);
+  });
+
+  /** A chunk with other content and a checksum that fits it. */
+  function resealed(chunk: Uint8Array, change: (content: Uint8Array) => void): Uint8Array {
+    const copy = chunk.slice();
+    const content = copy.subarray(0, -8);
+    change(content);
+    new DataView(copy.buffer).setBigUint64(content.length, hash64(content), true);
+    return copy;
+  }
+
+  it('is refused at once: nothing behind the damage is taken in', () => {
+    const sink = new RegionDriver().machine.install(index, 1);
+    const damaged = chunks[0]!.slice();
+    damaged[damaged.length - 20]! ^= 1;
+    expect(() => sink.write(damaged)).toThrow('FRAME_CORRUPT');
+    const other = new RegionDriver().machine.install(index, 1);
+    expect(() => other.write(chunks[1]!)).toThrow('FRAME_CORRUPT');
+    expect(() => other.write(chunks[0]!)).toThrow('FRAME_CORRUPT');
+    expect(() => other.finish()).toThrow('FRAME_CORRUPT');
+  });
+
+  it('is refused by its digest when a chunk fits its own checksum', () => {
+    const inValue = (content: Uint8Array) => {
+      content[content.length - 20]! ^= 1;
+    };
+    refused([resealed(chunks[0]!, inValue), ...chunks.slice(1)]);
+  });
+
+  it('is refused when the number of records is another', () => {
+    const last = chunks.at(-1)!;
+    // Kind, number, region, index (2 bytes) and term come before the number of records (2 bytes).
+    const inCount = (content: Uint8Array) => {
+      content[6]! ^= 1;
+    };
+    expect(index).toBeGreaterThan(127);
+    refused([...chunks.slice(0, -1), resealed(last, inCount)]);
   });
 
   it('is refused when it is of another index', () => {
