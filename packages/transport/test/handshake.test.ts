@@ -195,6 +195,16 @@ describe('an accepting node', () => {
     expect(await again.closed()).toBe('LINK_REPLACED counter');
   });
 
+  it.each([0, 1])('closes the other lane when lane %i of a session goes away', async (gone) => {
+    const b = await acceptor();
+    const lanes = await greetBoth(b, {});
+    lanes[0].send(encodeFrame(frameTypes.alive, 1, 1));
+    await until(() => b.seen.length === 1);
+    await lanes[gone]?.close();
+    expect(await lanes[1 - gone]?.closed()).toMatch(/^CONNECTION_LOST/);
+    await until(() => b.closeReasons().length === 1);
+  });
+
   it('refuses a process older than one it has had a session with', async () => {
     const b = await acceptor();
     const [control] = await greetBoth(b, { incarnation: 3 });

@@ -41,6 +41,15 @@ describe('a silence watch', () => {
   });
 });
 
+describe('a late tick', () => {
+  it('never is the one that judges, even when the silence before it was nearly long enough', () => {
+    const watch = new SilenceWatch(limits, 0);
+    for (let now = 100; now <= 800; now += 100) expect(watch.tick(now, 0, 0, now)).toBe('fine');
+    expect(watch.tick(1_400, 500, 0, 1_400)).toBe('fine');
+    expect(watch.tick(1_500, 0, 0, 1_500)).toBe('silent');
+  });
+});
+
 describe('the limits of a control lane', () => {
   it('let silence be noticed within the time set, wherever between two ticks it begins', () => {
     const silenceMs = 900;
