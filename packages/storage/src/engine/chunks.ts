@@ -12,6 +12,7 @@
  *  A2 Chunk 0 holds the search position and nothing else; its location is 0.
  */
 import { assert, present } from '@moku/base';
+import { copyOf } from './copies.js';
 import { sealBytes } from './row.js';
 
 export const chunkBytes: number = 2 * 1024 * 1024;
@@ -132,6 +133,14 @@ export class ChunkTable {
     return chunk.bytes.subarray(at, at + chunk.words[unit * 2 + 2]!);
   }
 
+  /** A copy of the key. */
+  keyCopy(location: number): Uint8Array {
+    const chunk = this.chunks[location >>> chunkUnitsLog2]!;
+    const unit = location & unitMask;
+    const at = unit * 8 + headerBytes;
+    return copyOf(chunk.bytes, at, at + chunk.words[unit * 2 + 2]!);
+  }
+
   /** Seal and value, aliasing the chunk; the seal alone for a deletion. */
   sealedValue(location: number): Uint8Array {
     const chunk = this.chunks[location >>> chunkUnitsLog2]!;
@@ -148,7 +157,7 @@ export class ChunkTable {
     const length = chunk.words[unit * 2 + 3]!;
     if (length >= removalLength) return undefined;
     const at = unit * 8 + headerBytes + chunk.words[unit * 2 + 2]! + sealBytes;
-    return chunk.bytes.slice(at, at + length);
+    return copyOf(chunk.bytes, at, at + length);
   }
 
   /** Whether the record's key is `key`. */

@@ -58,7 +58,7 @@ export class OverlayCursor implements VersionCursor {
 
   version(): VersionedValue {
     return {
-      key: this.table.key(this.location).slice(),
+      key: this.table.keyCopy(this.location),
       timestamp: this.table.timestamp(this.location) as Timestamp,
       value: this.table.value(this.location),
     };

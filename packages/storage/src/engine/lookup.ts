@@ -24,7 +24,10 @@ export class Lookup {
     this.reader = reader;
   }
 
-  /** The newest version of `key` at or before `at`, deletions included; undefined when there is none. */
+  /**
+   * The newest version of `key` at or before `at`, deletions included; undefined when there is none.
+   * The version's key is `key` itself.
+   */
   get(store: StoreState, key: Uint8Array, at: number): VersionedValue | undefined {
     const { table } = this;
     let upTo = at;
@@ -43,11 +46,7 @@ export class Lookup {
       }
       if (location === undefined) return undefined;
       if (table.valueLength(location) !== removalLength) {
-        return {
-          key: table.key(location).slice(),
-          timestamp: timestamp as Timestamp,
-          value: table.value(location),
-        };
+        return { key, timestamp: timestamp as Timestamp, value: table.value(location) };
       }
       upTo = timestamp - 1;
     }

@@ -2,7 +2,7 @@
 /**
  * The stored form of a version's value: a seal of five bytes, then the value. The seal is one byte of
  * kind and an xxHash32 over store, timestamp, kind, key and value, so that a flipped bit or a misplaced
- * row is noticed when it is read (P6).
+ * row is noticed when it is read (P6). Replicas' rows carry a checksum of their own.
  */
 import { hash32, MokuError, type Timestamp } from '@moku/base';
 import type { VersionedValue } from '@moku/kv';
@@ -10,6 +10,11 @@ import type { VersionedValue } from '@moku/kv';
 export const sealBytes = 5;
 const kindValue = 1;
 const kindDeletion = 2;
+
+/** Checksum of a replica's row: of its fields in the order of `replicaField`. */
+export function replicaChecksum(fields: Float64Array): number {
+  return hash32(new Uint8Array(fields.buffer, fields.byteOffset, fields.byteLength));
+}
 
 /** Fills in the seal at the start of `sealed` (seal and value; the seal alone for a deletion). */
 export function seal(
@@ -28,7 +33,7 @@ export function seal(
   sealed[4] = hash >>> 24;
 }
 
-/** The version that a row holds. Throws ENGINE_CORRUPT when its seal does not fit. */
+/** The version that a row holds, of `key` itself and with a value that aliases `sealed`. Throws ENGINE_CORRUPT when its seal does not fit. */
 export function unseal(
   sealed: Uint8Array,
   storeId: number,
@@ -43,13 +48,12 @@ export function unseal(
     sealed.byteOffset + sealBytes,
     sealed.length - sealBytes,
   );
-  const plainKey = new Uint8Array(key.buffer, key.byteOffset, key.length);
   const stored = (sealed[1]! | (sealed[2]! << 8) | (sealed[3]! << 16) | (sealed[4]! << 24)) >>> 0;
-  if (checksum(value, storeId, plainKey, timestamp, kind) !== stored) {
+  if (checksum(value, storeId, key, timestamp, kind) !== stored) {
     throw corrupt(storeId, timestamp);
   }
   return {
-    key: plainKey,
+    key,
     timestamp: timestamp as Timestamp,
     value: kind === kindDeletion ? undefined : value,
   };

@@ -14,7 +14,7 @@ import Database from 'better-sqlite3';
 import { Chunk, ChunkTable, deletionLength, removalLength } from './chunks.js';
 import { sqliteCodeOf } from './errors.js';
 import { type FlushStats, replicaField, replicaFields, type ToWriter } from './messages.js';
-import { seal } from './row.js';
+import { replicaChecksum, seal } from './row.js';
 import { dataFileName, formatVersion, lockFileName, schema } from './schema.js';
 
 /** Rows after which a transaction ends at the next place where it may (W1). */
@@ -28,6 +28,9 @@ const reclaimStepsPerSync = 32;
 const synchronousNormal = 1;
 const cacheKiB = 16_384;
 const walKeptBytes: number = 64 * 1024 * 1024;
+
+const replicaRows =
+  'SELECT region, replica_id, store, applied_index, applied_term, ts_max, checksum FROM replica';
 
 type Begin = Extract<ToWriter, { type: 'begin' }>;
 type Rows = Extract<ToWriter, { type: 'rows' }>;
@@ -79,7 +82,9 @@ export class Writer {
     this.removeVersion = this.db.prepare(
       'DELETE FROM version WHERE store = ? AND key = ? AND ts = ?',
     );
-    this.putReplica = this.db.prepare('INSERT OR REPLACE INTO replica VALUES (?, ?, ?, ?, ?, ?)');
+    this.putReplica = this.db.prepare(
+      'INSERT OR REPLACE INTO replica VALUES (?, ?, ?, ?, ?, ?, ?)',
+    );
     this.dropReplica = this.db.prepare('DELETE FROM replica WHERE region = ?');
     this.getApplied = this.db.prepare('SELECT applied_index FROM replica WHERE region = ?').pluck();
     this.oldestRows = this.db
@@ -95,17 +100,19 @@ export class Writer {
   recover(): { readonly replicas: Float64Array; readonly nextStoreId: number } {
     // What a killed process left in the write-ahead log may not be on disk yet.
     this.sync();
-    const rows = this.db
-      .prepare('SELECT region, replica_id, store, applied_index, applied_term, ts_max FROM replica')
-      .raw()
-      .all() as number[][];
+    const rows = this.db.prepare(replicaRows).raw().all() as number[][];
     const replicas = new Float64Array(rows.length * replicaFields);
     let storeIdMax = this.db
       .prepare('SELECT coalesce(max(store), 0) FROM version')
       .pluck()
       .get() as number;
     rows.forEach((row, i) => {
-      replicas.set(row, i * replicaFields);
+      const fields = replicas.subarray(i * replicaFields, (i + 1) * replicaFields);
+      fields.set(row.slice(0, replicaFields));
+      if (replicaChecksum(fields) !== row[replicaFields]) {
+        const regionId = row[replicaField.regionId];
+        throw new MokuError('ENGINE_CORRUPT', { file: dataFileName, table: 'replica', regionId });
+      }
       const storeId = present(row[replicaField.storeId], 'W1: store of a replica');
       this.referenced.add(storeId);
       storeIdMax = Math.max(storeIdMax, storeId);
@@ -242,8 +249,10 @@ export class Writer {
   }
 
   private writeReplicas(begin: Begin, offsets: readonly number[]): void {
-    for (const at of offsets)
-      this.putReplica.run(...begin.replicas.subarray(at, at + replicaFields));
+    for (const at of offsets) {
+      const fields = begin.replicas.subarray(at, at + replicaFields);
+      this.putReplica.run(...fields, replicaChecksum(fields));
+    }
   }
 
   /**

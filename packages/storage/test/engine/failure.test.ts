@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { isMokuError, utf8 } from '@moku/base';
+import Database from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { openEngine } from '../../src/engine/sqlite-engine.js';
 import {
@@ -109,4 +110,19 @@ describe('when bytes of data.db change', () => {
       await engine.close();
     },
   );
+
+  it('an applied index that changed is refused when the file is opened', async () => {
+    const dir = temporaryDirectory();
+    const engine = await openEngine({ dir });
+    engine.createReplica(regionId, replicaId);
+    put(engine, 5, version('k', 1, 'v'));
+    await engine.close();
+    const db = new Database(join(dir, 'data.db'));
+    db.exec('UPDATE replica SET applied_index = 6');
+    db.close();
+    await expect(openEngine({ dir })).rejects.toMatchObject({
+      code: 'ENGINE_CORRUPT',
+      details: { table: 'replica' },
+    });
+  });
 });

@@ -17,6 +17,7 @@ import { installedVersions, shown, stateAt } from './history.js';
 const childPath = fileURLToPath(new URL('writing-child.ts', import.meta.url));
 const seed = Number(process.env['MOKU_SEED'] ?? 11);
 const regionCount = 6;
+const rounds = Number(process.env['MOKU_ROUNDS'] ?? 3);
 const installingRegion = 1_000 as RegionId;
 
 /** Runs the child until it has printed `lines` lines, kills it, and returns the last index of each region. */
@@ -64,8 +65,8 @@ describe('a process that is killed while it writes', () => {
     const dir = temporaryDirectory();
     const prng = createPrng(seed);
     let indexesSeen = 0;
-    for (let round = 0; round < 5; round++) {
-      const durable = await writeAndKill(dir, 20 + prng.below(400));
+    for (let round = 0; round < rounds; round++) {
+      const durable = await writeAndKill(dir, 20 + prng.below(200));
       const engine = await openEngine({ dir });
       for (const { regionId, appliedIndex } of engine.replicas()) {
         expect(appliedIndex).toBeGreaterThanOrEqual(durable.get(regionId) ?? 0);
@@ -87,5 +88,5 @@ describe('a process that is killed while it writes', () => {
       await engine.close();
     }
     expect(indexesSeen).toBeGreaterThan(100);
-  }, 60_000);
+  }, 120_000);
 });
