@@ -120,6 +120,8 @@ async function start(options: StartOptions, opened: Opened): Promise<RunningNode
     transport: links ?? noTransport,
     onFatal,
   });
+  // Its loop runs from now on: it must not outlive a start that fails, or what it was wired to.
+  opened.add(() => node.close(0));
   const servers = await openServers(options, node, opened);
   return running(node, { opened, links, engine, ...servers });
 }
