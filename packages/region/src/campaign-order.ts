@@ -47,7 +47,7 @@ function mix(regionId: number, nodeId: number): number {
 }
 
 /** How many of the region's other replicas campaign before the one on `nodeId`. */
-function campaignRank(descriptor: RegionDescriptor, nodeId: NodeId): number {
+export function campaignRank(descriptor: RegionDescriptor, nodeId: NodeId): number {
   const { regionId, replicas } = descriptor;
   const own = mix(regionId, nodeId);
   let rank = 0;

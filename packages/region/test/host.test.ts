@@ -340,6 +340,33 @@ describe('leadership', () => {
     settle(cluster);
   });
 
+  it('that is being handed over by a node that stands still in the middle moves all the same', () => {
+    const cluster = new Cluster({ nodes: 3, regions: 8 }).startAll();
+    settle(cluster);
+    const old = cluster.node(1);
+    const led = cluster.descriptors.filter(({ regionId }) => cluster.leader(regionId) === old);
+    expect(led.length).toBeGreaterThan(0);
+    for (const { regionId } of led) {
+      expect(old.host!.transferLeadership(regionId, 2 as NodeId)).toBe(true);
+    }
+    // Its word is out; then it says nothing for a while, not even that it leads no more.
+    cluster.run(0.5);
+    old.pausedUntilMs = cluster.clock.nowMs + 300;
+    const target = cluster.node(2);
+    const isMoved = (): boolean =>
+      led.every(({ regionId }) => target.host!.leaderOf(regionId) === target.nodeId);
+    cluster.runUntil(isMoved, 200, 'led by the target');
+    cluster.run(100);
+    const third = cluster.node(3);
+    for (const { regionId } of led) {
+      expect(third.host!.leaderOf(regionId)).toBe(target.nodeId);
+      expect(third.host!.regionStatus(regionId)!.why).toEqual([]);
+    }
+    cluster.run(300);
+    settle(cluster);
+    cluster.writeAll('moved');
+  });
+
   it('is handed over whole before a shutdown', () => {
     const cluster = new Cluster({ nodes: 3, regions: 60 }).startAll();
     settle(cluster);

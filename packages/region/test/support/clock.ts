@@ -33,6 +33,11 @@ export class VirtualClock {
     return true;
   }
 
+  /** Forgets everything that was to happen. */
+  clear(): void {
+    this.heap.length = 0;
+  }
+
   nextAtMs(): number {
     return this.heap[0]?.atMs ?? Number.POSITIVE_INFINITY;
   }

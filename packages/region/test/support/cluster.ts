@@ -151,6 +151,17 @@ export class Cluster {
     this.network.stop(node.nodeId);
   }
 
+  /** Lets go of all hosts and of every event that could reach them, and keeps logs and machines. */
+  dropHosts(): void {
+    for (const node of this.nodes) {
+      this.network.stop(node.nodeId);
+      node.life++;
+      node.host = undefined;
+      node.log = node.log.crash(1_000_000);
+    }
+    this.clock.clear();
+  }
+
   private schedule(node: SimNode, life: number, atMs: number): void {
     if (node.isScheduled || node.life !== life) return;
     node.isScheduled = true;
