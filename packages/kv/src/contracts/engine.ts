@@ -38,7 +38,7 @@ export interface EngineWrite {
   readonly appliedTerm: number;
   /** New versions, any order; a (key, timestamp) that exists is replaced. */
   readonly puts: readonly VersionedValue[];
-  /** Versions to forget. */
+  /** Versions to forget; before the puts, so that a put of the same version stands. */
   readonly removes: readonly { readonly key: Uint8Array; readonly timestamp: Timestamp }[];
 }
 
@@ -50,7 +50,9 @@ export interface ScanRange {
   readonly isReverse: boolean;
   /** Versions above this are not seen. */
   readonly at: Timestamp;
+  /** >= 1. */
   readonly recordsMax: number;
+  /** Of keys and values; one record is given even if it is larger. */
   readonly bytesMax: number;
 }
 
@@ -84,7 +86,7 @@ export interface Engine {
   /** Makes an empty store for a new replica, replacing any former replica of the region. */
   createReplica(regionId: RegionId, replicaId: ReplicaId): ReplicaState;
   dropReplica(regionId: RegionId): void;
-  /** Throws BUSY never: callers ask `isFull` first and delay applying. */
+  /** Copies what it is given. Throws BUSY never: callers ask `isFull` first and delay applying. */
   write(write: EngineWrite): void;
   /** True while the overlay is over its limit and applies should wait for a flush. */
   isFull(): boolean;
