@@ -201,45 +201,14 @@ class Pair {
         await this.host.reopen();
         this.checkDurable();
         return this.checkAll();
-      case 'takePicture': {
-        const store = this.stores.get(one.region);
-        this.picture?.read.close();
-        this.picture = undefined;
-        if (store === undefined) return;
-        this.picture = { read: engine.picture(one.region), expected: shownAll(store.versions) };
-        return;
-      }
-      case 'readPicture': {
-        if (this.picture === undefined) return;
-        const batch = shownAll(this.picture.read.next(one.bytesMax));
-        expect(batch).toEqual(this.picture.expected.splice(0, batch.length));
-        if (batch.length === 0) expect(this.picture.expected).toEqual([]);
-        return;
-      }
+      case 'takePicture':
+      case 'readPicture':
+        return this.runPicture(one);
       case 'beginInstall':
-        if (this.install !== undefined || !this.stores.has(one.region)) return;
-        this.install = {
-          region: one.region,
-          write: engine.install(one.region),
-          store: new ModelStore(),
-        };
-        return;
       case 'putInstall':
-        this.install?.write.put(one.puts);
-        for (const put of one.puts) this.install?.store.put(put);
-        return;
       case 'commitInstall':
-        if (this.install === undefined) return;
-        this.index += 1;
-        this.install.write.commit({ appliedIndex: this.index, appliedTerm: 2 });
-        this.applied.set(this.install.region, this.index);
-        this.stores.set(this.install.region, this.install.store);
-        this.install = undefined;
-        return;
       case 'abortInstall':
-        this.install?.write.abort();
-        this.install = undefined;
-        return;
+        return this.runInstall(one);
       case 'replace':
         this.replace(one.region);
         return;
@@ -266,6 +235,59 @@ class Pair {
       const picture = engine.picture(regionId);
       expect(shownAll(picture.next(1_000_000))).toEqual(shownAll(store.versions));
       picture.close();
+    }
+  }
+
+  private runPicture(one: Extract<Step, { type: 'takePicture' | 'readPicture' }>): void {
+    const { engine } = this.host;
+    switch (one.type) {
+      case 'takePicture': {
+        const store = this.stores.get(one.region);
+        this.picture?.read.close();
+        this.picture = undefined;
+        if (store === undefined) return;
+        this.picture = { read: engine.picture(one.region), expected: shownAll(store.versions) };
+        return;
+      }
+      case 'readPicture': {
+        if (this.picture === undefined) return;
+        const batch = shownAll(this.picture.read.next(one.bytesMax));
+        expect(batch).toEqual(this.picture.expected.splice(0, batch.length));
+        if (batch.length === 0) expect(this.picture.expected).toEqual([]);
+        return;
+      }
+    }
+  }
+
+  private runInstall(
+    one: Extract<Step, { type: 'beginInstall' | 'putInstall' | 'commitInstall' | 'abortInstall' }>,
+  ): void {
+    const { engine } = this.host;
+    switch (one.type) {
+      case 'beginInstall':
+        if (this.install !== undefined || !this.stores.has(one.region)) return;
+        this.install = {
+          region: one.region,
+          write: engine.install(one.region),
+          store: new ModelStore(),
+        };
+        return;
+      case 'putInstall':
+        this.install?.write.put(one.puts);
+        for (const put of one.puts) this.install?.store.put(put);
+        return;
+      case 'commitInstall':
+        if (this.install === undefined) return;
+        this.index += 1;
+        this.install.write.commit({ appliedIndex: this.index, appliedTerm: 2 });
+        this.applied.set(this.install.region, this.index);
+        this.stores.set(this.install.region, this.install.store);
+        this.install = undefined;
+        return;
+      case 'abortInstall':
+        this.install?.write.abort();
+        this.install = undefined;
+        return;
     }
   }
 

@@ -8,7 +8,7 @@ import { replicaField, replicaFields, type ToWriter } from './messages.js';
 import type { Overlay, ReplicaRecord, StoreState } from './overlay.js';
 
 /** Locations in one slice: well under a millisecond of work. */
-const locationsPerSlice = 8_192;
+const locationsPerSlice = 4_096;
 
 export class FlushEncoder {
   /** Stores with versions, by id; changed replicas, in the order of `begin.replicas`. */

@@ -90,7 +90,7 @@ it('describes a flush in slices of bounded length, each version once, in order',
   const seen = new Map<number, number[]>();
   for (let slice = encoder.next(); slice !== undefined; slice = encoder.next()) {
     if (slice.type !== 'rows') throw new Error('a slice has rows');
-    expect(slice.locations.length).toBeLessThanOrEqual(8_192);
+    expect(slice.locations.length).toBeLessThanOrEqual(4_096);
     let at = 0;
     slice.storeIds.forEach((storeId, run) => {
       const end = at + slice.counts[run]!;
