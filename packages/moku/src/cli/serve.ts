@@ -52,14 +52,26 @@ export async function serve({ resolved, untilEndOf }: ServeOptions): Promise<voi
     fatal(reason instanceof Error ? reason : new Error(String(reason)));
   });
   const end = new EndSignal(logger, untilEndOf);
-  const node = await started(config, logger, fatal);
+  try {
+    await runUntil(end, await started(config, logger, fatal), { config, logger });
+  } finally {
+    // An input that is still open would keep the process alive.
+    untilEndOf?.destroy();
+    logger.flush();
+  }
+}
+
+async function runUntil(
+  end: EndSignal,
+  node: RunningNode,
+  { config, logger }: { readonly config: ServeConfig; readonly logger: pino.Logger },
+): Promise<void> {
   const { clientAddress: client, peerAddress: peer, adminAddress: admin } = node;
   logger.info({ client, peer, admin, dir: config.dir, cluster: config.cluster }, 'serving');
   const reason = await end.given;
   logger.info({ reason, drainMs: config.drainMs }, 'draining');
   await node.close(config.drainMs);
   logger.info('closed');
-  logger.flush();
 }
 
 async function started(
