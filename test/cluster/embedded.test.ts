@@ -79,6 +79,26 @@ describe('open()', () => {
     await expect(space.put('a', 1)).rejects.toMatchObject({ code: 'CLOSED', outcome: 'definite' });
   });
 
+  it('putMany that meets a bad record says what was written, once nothing is under way', async () => {
+    const db = await open({ dir: join(dir, 'bulk') });
+    const space = await db.keyspace<number>('k', { mode: 'hash', regions: 4 });
+    function* records(): Generator<[string, number]> {
+      for (let i = 0; i < 10_000; i++) yield [`k${i}`, i];
+      yield ['', -1];
+    }
+    const error = await space.putMany(records()).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toMatchObject({ code: 'KEY_EMPTY', outcome: 'maybe', details: { field: 'key' } });
+    const { written } = (error as { details: { written: number } }).details;
+    let there = 0;
+    for await (const _ of space.scan()) there += 1;
+    expect(written).toBeGreaterThan(0);
+    expect(there).toBe(written);
+    await db.close();
+  });
+
   it('names the field of what cannot be used', async () => {
     const cases: [Parameters<typeof open>[0], string][] = [
       [{ dir: '' }, 'dir'],

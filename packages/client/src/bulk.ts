@@ -28,12 +28,17 @@ export async function putMany<T>(
   deadline: Deadline,
 ): Promise<{ readonly written: number }> {
   const lanes = new WriteLanes(keyspace, deadline);
-  for (const [key, value] of records) {
-    const operation = keyspace.operation({ type: 'put', key, value });
-    const region = await keyspace.regionOf(operation.key, deadline);
-    lanes.add(region.regionId, operation);
-    if (lanes.isFull) await lanes.room();
-    if (lanes.failure !== undefined) break;
+  try {
+    for (const [key, value] of records) {
+      const operation = keyspace.operation({ type: 'put', key, value });
+      const region = await keyspace.regionOf(operation.key, deadline);
+      lanes.add(region.regionId, operation);
+      if (lanes.isFull) await lanes.room();
+      if (lanes.failure !== undefined) break;
+    }
+  } catch (error) {
+    // A bad record, or a source that broke: what was sent before counts, and is waited for (P5).
+    lanes.fail(error);
   }
   return lanes.finish();
 }
@@ -74,6 +79,12 @@ class WriteLanes<T> {
     if (group.operations.length >= groupOperationsMax) this.dispatch(regionId, group);
   }
 
+  /** Nothing more is sent; `finish` will throw this, unless something failed before. */
+  fail(error: unknown): void {
+    this.failure ??=
+      error instanceof MokuError ? error : new MokuError('INTERNAL', {}, { cause: error });
+  }
+
   /** Resolves when another group may be added. */
   room(): Promise<void> {
     if (!this.isFull) return Promise.resolve();
@@ -109,8 +120,7 @@ class WriteLanes<T> {
         this.written += group.operations.length;
       }
     } catch (error) {
-      this.failure ??=
-        error instanceof MokuError ? error : new MokuError('INTERNAL', {}, { cause: error });
+      this.fail(error);
     } finally {
       this.groupsInFlight -= 1;
       this.onRoom?.();
