@@ -69,6 +69,7 @@ describe('the form of commands', () => {
   it('does not allocate for a count that the bytes cannot hold', () => {
     const hostile = Uint8Array.of(2, 0, 0, 0, 1, 0x90, 0x4e, 1, 1, 0x61);
     expect(codeOf(() => decodeCommand(hostile))).toBe('FRAME_MALFORMED');
+    expect(detailsOf(() => decodeCommand(hostile))).toEqual({ field: 'operations', value: 10_000 });
   });
 
   it('refuses bytes behind a command', () => {
