@@ -167,23 +167,47 @@ describe('a digest that differs', () => {
     expect(pair.isClaimed(8)).toEqual(neitherEnd);
   });
 
-  it('is repaired without harm to claims made or left meanwhile', () => {
+  it('is repaired without harm to claims made, left or renewed meanwhile', () => {
     const pair = Pair.attached(ids);
     const { leader, follower } = pair;
-    follower.follow(leader, [501, 502]);
+    const [made, alsoMade] = inBucketOf(7, 501) as [number, number];
+    const [, left, renewed] = inBucketOf(7, 1) as [number, number, number];
+    follower.follow(leader, [made, alsoMade]);
     forget(follower, 7);
     pair.tick(heartbeatMs, [leader]);
     pair.deliver(leader);
     pair.deliver(follower);
     // The repair has begun; its digests are queued.
-    for (const id of [501, 502]) leader.claims.claim(follower.id, start(id));
-    follower.claims.leaveFollowed(region(9));
-    leader.claims.leaveLed(follower.id, region(10));
-    leader.claims.claim(follower.id, start(10));
+    for (const id of [made, alsoMade]) leader.claims.claim(follower.id, start(id));
+    follower.claims.leaveFollowed(region(left));
+    leader.claims.leaveLed(follower.id, region(renewed));
+    leader.claims.claim(follower.id, start(renewed));
     pair.settle();
-    for (const id of [501, 502, 10]) expect(pair.isClaimed(id)).toEqual(bothEnds);
-    for (const id of [7, 9]) expect(pair.isClaimed(id)).toEqual(neitherEnd);
+    for (const id of [made, alsoMade, renewed]) expect(pair.isClaimed(id)).toEqual(bothEnds);
+    for (const id of [7, left]) expect(pair.isClaimed(id)).toEqual(neitherEnd);
     pair.live(2 * heartbeatMs);
     expect(leader.claims.counters.digestMismatches).toBe(1);
   });
+
+  it('is not repaired by an answer to a former repair', () => {
+    const pair = Pair.attached(ids);
+    for (const id of [7, 8]) {
+      forget(pair.follower, id);
+      pair.live(repairIntervalMs + heartbeatMs);
+    }
+    expect(pair.leader.claims.counters.repairs).toBe(2);
+    const bucket = bucketOf(start(9));
+    pair.give(pair.leader, { type: 'repairClaims', repairId: 1, bucket, claims: [] });
+    pair.settle();
+    expect(pair.isClaimed(9)).toEqual(bothEnds);
+  });
 });
+
+/** Regions from `from` on whose claims fall into the bucket of that on `id`; `id` first when among them. */
+function inBucketOf(id: number, from: number): number[] {
+  const found: number[] = [];
+  for (let other = from; found.length < 5; other++) {
+    if (bucketOf(start(other)) === bucketOf(start(id))) found.push(other);
+  }
+  return found.sort((a, b) => Number(b === id) - Number(a === id));
+}

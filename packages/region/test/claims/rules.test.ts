@@ -130,6 +130,17 @@ describe('claim', () => {
     ]);
   });
 
+  it('on a replaced replica replaces one that still stands, in order', () => {
+    const pair = Pair.attached([1]);
+    const replicaId = 55 as ReplicaId;
+    pair.leader.claims.claim(pair.follower.id, { ...start(1), replicaId });
+    const items = pair.leader.claims.outgoing(pair.follower.id);
+    expect(items).toMatchObject([
+      { type: 'detach', replicaId: 1_001, claimNumber: 1, isRelease: false },
+      { type: 'attach', replicaId: 55, claimNumber: 2 },
+    ]);
+  });
+
   it.each<[string, Partial<FollowerView>]>([
     ['of another term', { term: 2 }],
     ['that is another replica', { replicaId: 77 as ReplicaId }],
@@ -328,7 +339,10 @@ describe('silence', () => {
     ]);
   });
 
-  it('tells of a process that is another one than before', () => {
+  it('tells of a process that is another one than before, and of none at the first meeting', () => {
+    const first = new Pair();
+    first.open();
+    expect(first.takeEvents().follower).toEqual([{ type: 'peerHeard', peer: 1 }]);
     const pair = Pair.attached([1]);
     pair.close();
     pair.leader.incarnation += 1;

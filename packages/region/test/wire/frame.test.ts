@@ -209,7 +209,7 @@ describe('a frame that nobody wrote', () => {
     ['another tag', (out) => out.u8(15), 'tag'],
     ['a tag past the last', (out) => out.u8(200), 'tag'],
     ['a list of more than it holds', (out) => numbers(out, [1, 1, 1, 4_000]), 'list.items'],
-    ['a list of more than is allowed', (out) => numbers(out, [1, 1, 1, 4_097]), 'list.items'],
+    ['a list of more than is allowed', (out) => padded(out, [1, 1, 1, 4_097]), 'list.items'],
     ['a list flag', (out) => numbers(out, [1, 2, 1, 0]), 'list.isLast'],
     ['a list from nowhere', (out) => numbers(out, [1, 1, 0, 0]), 'list.firstNumber'],
     ['a region', (out) => numbers(out, [2, 2 ** 48 + 1, 1, 1, 1, 1, 1]), 'regionId'],
@@ -222,9 +222,15 @@ describe('a frame that nobody wrote', () => {
     ['a detach of nothing', (out) => numbers(out, [3, 0, 1, 1, 1, 0]), 'detach.claimNumber'],
     ['a heartbeat without number', (out) => numbers(out, [4, 0, 0]), 'heartbeat.sequence'],
     ['an answer to none', (out) => numbers(out, [5, 0]), 'heartbeatAnswer.sequence'],
-    ['too many digests', (out) => numbers(out, [6, 1, 65]), 'repairDigests.digests'],
+    ['too many digests', (out) => padded(out, [6, 1, 65]), 'repairDigests.digests'],
     ['a bucket', (out) => numbers(out, [7, 1, 64, 0]), 'repairClaims.bucket'],
-    ['too many claims', (out) => numbers(out, [7, 1, 1, 32_769]), 'repairClaims.claims'],
+    ['too many claims', (out) => padded(out, [7, 1, 1, 32_769]), 'repairClaims.claims'],
+    ['a snapshot flag', (out) => numbers(out, [17, 1, 1, 1, 1, 1, 1, 2]), 'snapshot.isLast'],
+    [
+      'a chunk that is too long',
+      (out) => chunkOf(out, limits.snapshotChunkBytesMax + 1),
+      'snapshot.chunk',
+    ],
     ['a snapshot from nobody', (out) => numbers(out, [17, 1, 0, 1]), 'snapshot.from'],
   ])('is refused by name for %s', (_, body, field) => {
     const out = new ByteWriter();
@@ -269,6 +275,18 @@ describe('an idle link', () => {
     expect(few).toBeLessThan(10 * 64);
   });
 });
+
+/** Numbers, and behind them as many bytes as any count could ask for. */
+function padded(out: ByteWriter, values: readonly number[]): void {
+  numbers(out, values);
+  out.raw(new Uint8Array(1_000_000).fill(1));
+}
+
+/** A snapshot's piece with nothing in its meta and that many bytes. */
+function chunkOf(out: ByteWriter, chunkBytes: number): void {
+  numbers(out, [17, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0, 0, 0, 0, 0]);
+  out.bytes(new Uint8Array(chunkBytes));
+}
 
 /** Numbers below 128 are one byte, as tags and flags are. */
 function numbers(out: ByteWriter, values: readonly number[]): void {
