@@ -96,6 +96,24 @@ describe('a listening port', () => {
     await expectUndisturbed();
   });
 
+  it('refuses browsers, plain requests and other paths', async () => {
+    const statusOf = async (path: string, headers: string): Promise<string> => {
+      const socket = connect(b.links.address);
+      let answer = '';
+      socket.on('data', (chunk) => {
+        answer += chunk.toString('latin1');
+      });
+      socket.write(upgrade.toString().replace(linkPath, path).replace('Host: x', headers));
+      await until(() => answer.includes('\r\n'));
+      socket.destroy();
+      return answer.slice(9, 12);
+    };
+    expect(await statusOf(linkPath, 'Host: x')).toBe('101');
+    expect(await statusOf(linkPath, 'Host: x\r\nOrigin: https://example.org')).toBe('403');
+    expect(await statusOf('/', 'Host: x')).toBe('400');
+    expect((await fetch(`http://${b.address}${linkPath}`)).status).toBe(426);
+  });
+
   it('survives arbitrary messages, and tells each sender off', async () => {
     await fc.assert(
       fc.asyncProperty(junk, async (message) => {

@@ -1,5 +1,6 @@
+import { Socket } from 'node:net';
 import { isMokuError, type NodeId, toNodeId } from '@moku/base';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { formatAddress } from '../src/index.js';
 import { introduce, LinkNode, LinkNodes, linked, until } from './support/link-nodes.js';
 
@@ -44,6 +45,18 @@ describe('a session', () => {
     await until(() => b.texts('control').length === 2);
     expect(b.texts('control')).toEqual(['', largest]);
     expect(() => a.say(b, `${largest}x`)).toThrow(/X4/);
+  });
+
+  it('hands the frames of one turn to the operating system at once', async () => {
+    const [a, b] = await nodes.pair();
+    const writes = [vi.spyOn(Socket.prototype, '_write'), vi.spyOn(Socket.prototype, '_writev')];
+    for (let i = 0; i < 50; i++) a.say(b, `frame ${i}`);
+    await until(() => b.texts('control').length === 50);
+    const calls = writes.reduce((count, spy) => count + spy.mock.calls.length, 0);
+    for (const spy of writes) spy.mockRestore();
+    // One for the frames; a sign of life or two may come in between.
+    expect(calls).toBeGreaterThanOrEqual(1);
+    expect(calls).toBeLessThanOrEqual(3);
   });
 
   it('copies what it is given to send, and never writes to what it has handed over', async () => {

@@ -12,9 +12,9 @@
  * Frames handed to `send` are copied before it returns. Frames handed to `onFrame` are views of larger
  * buffers that nobody writes to any more; their ArrayBuffer must not be transferred.
  */
-import { assert, isErrorCode, limits, MokuError, type NodeId } from '@moku/base';
+import { assert, isErrorCode, limits, MokuError, type NodeId, present } from '@moku/base';
 import type { Lane, LinkSession, Transport, TransportEvents } from '@moku/region';
-import { silentLogger } from '../logger.js';
+import { BoundedLogger, silentLogger } from '../logger.js';
 import { type ListenAddress, parseAddress } from '../sockets/address.js';
 import type { CloseReason, FrameSocket, SocketListener } from '../sockets/frame-socket.js';
 import { plainSockets } from '../sockets/plain-sockets.js';
@@ -89,7 +89,7 @@ class WebSocketLinks implements Links {
       self: { nodeId, clusterId, storeId, incarnation },
       clock,
       prng,
-      logger: options.logger ?? silentLogger,
+      logger: new BoundedLogger(options.logger ?? silentLogger, clock),
       sockets: options.sockets ?? plainSockets,
       handshakeTimeoutMs: options.handshakeTimeoutMs ?? handshakeTimeoutMsDefault,
       backoffMinMs: options.backoffMinMs ?? backoffMinMsDefault,
@@ -115,7 +115,10 @@ class WebSocketLinks implements Links {
       clock,
       owner: {
         judge: (hello, certified) => this.judge(hello, certified),
-        onSockets: (accepted) => this.links.get(accepted.hello.nodeId)?.accepted(accepted),
+        onSockets: (accepted) => {
+          const link = this.links.get(accepted.hello.nodeId);
+          present(link, 'W6: a handshake ends with the link that it is for').accepted(accepted);
+        },
         onRefused: (from, remote, { reason, detail, isByPeer }) => {
           if (from !== undefined) this.links.get(from)?.refused({ reason, detail, isByPeer });
           this.context.logger.warn({ from, remote, reason, detail, isByPeer }, 'link refused');
@@ -125,7 +128,7 @@ class WebSocketLinks implements Links {
   }
 
   async listen({ listen, listenField = 'peerPort' }: LinksOptions): Promise<void> {
-    const { sockets, clock, handshakeTimeoutMs } = this.context;
+    const { sockets, clock, logger, handshakeTimeoutMs } = this.context;
     this.listener = await sockets.listen(
       {
         listen,
@@ -135,6 +138,7 @@ class WebSocketLinks implements Links {
         upgradeTimeoutMs: handshakeTimeoutMs,
         field: listenField,
         clock,
+        logger,
       },
       (socket) => this.connected(socket),
     );

@@ -4,7 +4,7 @@
  * Invariant Q1: nothing a client sends ends anything but its own connection.
  */
 import { type Clock, limits } from '@moku/base';
-import { silentLogger, type TransportLogger } from '../logger.js';
+import { BoundedLogger, silentLogger, type TransportLogger } from '../logger.js';
 import type { ListenAddress } from '../sockets/address.js';
 import type { FrameSocket, SocketLayer, SocketListener } from '../sockets/frame-socket.js';
 import { plainSockets } from '../sockets/plain-sockets.js';
@@ -84,7 +84,8 @@ class SocketRequestServer implements RequestServer {
   private closing: Promise<void> | undefined;
 
   constructor(options: RequestServerOptions) {
-    const { clock = createSystemClock(), logger = silentLogger, handler } = options;
+    const { clock = createSystemClock(), handler } = options;
+    const logger = new BoundedLogger(options.logger ?? silentLogger, clock);
     const silenceMs = options.silenceMs ?? 3 * silenceMsDefault;
     this.clock = clock;
     this.connectionsMax = options.connectionsMax ?? limits.clientConnectionsMax;
@@ -117,6 +118,7 @@ class SocketRequestServer implements RequestServer {
           upgradeTimeoutMs: this.context.greetingTimeoutMs,
           field: listenField,
           clock: this.clock,
+          logger: this.context.logger,
         },
         (socket) => this.connected(socket),
       );

@@ -10,6 +10,7 @@
  *     Uint8Array, maybe a view of a larger buffer: its ArrayBuffer must not be transferred to another thread.
  */
 import type { Clock, ErrorCode, NodeId } from '@moku/base';
+import type { TransportLogger } from '../logger.js';
 import type { ListenAddress } from './address.js';
 
 /** Why a connection ended: a code of the table, or 'closed' when somebody ended it on purpose. */
@@ -74,6 +75,7 @@ export interface ListenOptions {
   /** Name of the setting that a refusal names, e.g. 'peerPort'. */
   readonly field: string;
   readonly clock: Clock;
+  readonly logger: TransportLogger;
 }
 
 export interface SocketListener {

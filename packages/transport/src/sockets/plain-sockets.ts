@@ -64,6 +64,11 @@ async function listen(
     path: options.path,
   });
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    // Only browsers say where they come from, on behalf of any page: none of ours is a page.
+    if (request.headers.origin !== undefined) {
+      stream.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
+      return;
+    }
     wss.handleUpgrade(request, stream, head, (ws) => {
       const { remoteAddress = 'unknown', remotePort = 0 } = request.socket;
       const remote = formatAddress({ host: remoteAddress, port: remotePort });
@@ -71,6 +76,8 @@ async function listen(
     });
   });
   const address = await bind(server, options);
+  // E.g. no file descriptor was left for a connection: the listener lives on.
+  server.on('error', (error) => options.logger.warn({ reason: error.message }, 'listener failed'));
   return { address, close: () => closeServer(server, connections, options) };
 }
 
