@@ -294,7 +294,8 @@ describe.each(logAdapters)('random histories on $name', (adapter) => {
           await host.dispose();
         }
       }),
-      { seed, numRuns: runs },
+      // Time enough to shrink what fails, and to report it before the test's own bound.
+      { seed, numRuns: runs, interruptAfterTimeLimit: 40_000, markInterruptAsFailure: true },
     );
   });
 });

@@ -169,6 +169,8 @@ describe.each(logAdapters)('shared log on $name', (adapter) => {
       expect(shape(host, regionA)).toBe('1..2 terms 0,1,1');
       const error = await readAll(host, regionA, 2, 2).catch((thrown: unknown) => thrown);
       expect(isMokuError(error, 'LOG_CORRUPT')).toBe(true);
+      await host.reopen();
+      expect(shape(host, regionA)).toBe('1..2 terms 0,1,1');
     });
   });
 

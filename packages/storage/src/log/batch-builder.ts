@@ -3,9 +3,8 @@
  * Gathers what one batch writes for all regions into rows of at most limits.logRowBytesMax (a larger
  * entry gets a row of its own), gives them their seqs and encodes them.
  *
- * Invariants:
- *  W3 A row's records are of one moment per region: what a region wrote before it began anew in the same
- *     batch stands in an earlier row (`separate`).
+ * A region that begins anew within a batch needs no care here: its next record begins right behind its
+ * new floor, and so supersedes what it wrote before.
  */
 import { assert, limits } from '@moku/base';
 import type { Entry } from '@moku/raft';
@@ -35,7 +34,6 @@ export class BatchBuilder {
   private readonly rowEnds: number[] = [];
   private readonly rowSizes: number[] = [];
   /** Of the row being filled; 0 bytes: there is none. */
-  private rowStart = 0;
   private rowBytes = 0;
 
   constructor(table: RowTable, nextSeq: number) {
@@ -75,15 +73,6 @@ export class BatchBuilder {
     }
   }
 
-  /** Records of the region from now on stand in a later row than those before (W3). */
-  separate(regionId: number): void {
-    for (let k = this.rowStart; k < this.planned; k++) {
-      if (this.plans[k]!.regionId !== regionId) continue;
-      this.endRow();
-      return;
-    }
-  }
-
   /** The rows of the batch, encoded. */
   finish(): RowBytes[] {
     if (this.rowBytes > 0) this.endRow();
@@ -99,7 +88,6 @@ export class BatchBuilder {
     this.table.seal(this.firstSeq, this.nextSeq);
     this.firstSeq = this.nextSeq;
     this.planned = 0;
-    this.rowStart = 0;
     this.rowEnds.length = 0;
     this.rowSizes.length = 0;
     return rows;
@@ -128,7 +116,6 @@ export class BatchBuilder {
 
   private beginRow(): void {
     this.rowBytes = rowHeaderBytes;
-    this.rowStart = this.planned;
     this.table.add(this.nextSeq, 0);
   }
 
@@ -136,7 +123,6 @@ export class BatchBuilder {
     this.table.resize(this.nextSeq, this.rowBytes);
     this.rowEnds.push(this.planned);
     this.rowSizes.push(this.rowBytes);
-    this.rowStart = this.planned;
     this.rowBytes = 0;
     this.nextSeq += 1;
   }

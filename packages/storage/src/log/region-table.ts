@@ -103,7 +103,6 @@ export class RegionTable {
     assert(create.replicaId > buried, 'L3: a destroyed replica does not come back');
     this.bury(this.logs.get(regionId));
     this.tombstones.delete(regionId);
-    this.builder.separate(regionId);
     const { replicaId, confState, truncatedIndex, truncatedTerm } = create;
     const log = new SqliteRegionLog(this.parts, {
       regionId,
@@ -141,7 +140,6 @@ export class RegionTable {
     log.reset(restart.index, restart.term);
     log.confState = restart.confState;
     log.confStateIndex = restart.index;
-    this.builder.separate(log.regionId);
     this.staged.set(log.regionId, log);
   }
 

@@ -3,7 +3,8 @@
  *   child.ts hold DIR          opens and says so
  *   child.ts each DIR COUNT    writes COUNT batches, each after the one before is durable
  *   child.ts burst DIR COUNT   writes COUNT batches at once
- *   child.ts stream DIR        writes without end, and says which index is durable in all regions
+ *   child.ts stream DIR COUNT  writes without end, and says which index is durable in all regions; kills
+ *                              itself in the moment in which it is told so for the COUNTth time
  */
 import { writeSync } from 'node:fs';
 import { openLogStore } from '@moku/storage';
@@ -52,6 +53,7 @@ function stream(): void {
   const inFlightMax = 8;
   let next = (store.region(region(1))?.lastIndex() ?? 0) + 1;
   const indexOfBatch = new Map<number, number>();
+  let told = 0;
   const writeMore = (): void => {
     while (indexOfBatch.size < inFlightMax) {
       indexOfBatch.set(store.write(streamBatch(next)), next);
@@ -60,6 +62,8 @@ function stream(): void {
   };
   onDurable = (batchNumber) => {
     say(String(indexOfBatch.get(batchNumber)));
+    told += 1;
+    if (told === batches) process.kill(process.pid, 'SIGKILL');
     for (const written of indexOfBatch.keys()) {
       if (written <= batchNumber) indexOfBatch.delete(written);
     }

@@ -1,5 +1,5 @@
 /** The process is killed while it writes, again and again: nothing that it was told is durable is missing. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { createPrng } from '@moku/base';
@@ -8,25 +8,25 @@ import { openQuiet, readAll, tempDir } from './fixtures.js';
 import { region, streamEntries, streamRegionIds } from './histories.js';
 
 const seed = 71;
-const rounds = 4;
+const rounds = 6;
 const childPath = new URL('./child.ts', import.meta.url).pathname;
 
-function start(dir: string): ChildProcess {
-  return spawn(process.execPath, ['--import', 'tsx', childPath, 'stream', dir], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-}
-
-/** Kills the process once it has told `count` times what is durable; returns the last index told. */
-async function killAfter(child: ChildProcess, count: number): Promise<number> {
+/**
+ * Runs a process on `dir` that writes, until it has told `count` times what is durable: then it is killed from
+ * outside, at some moment, or by itself, in the very moment in which it is told. Returns the last index told.
+ */
+async function writeUntilKilled(dir: string, count: number, isByItself: boolean): Promise<number> {
+  const args = ['--import', 'tsx', childPath, 'stream', dir, isByItself ? String(count) : '0'];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let told = 0;
   let last = 0;
-  for await (const line of createInterface({ input: child.stdout! })) {
+  for await (const line of createInterface({ input: child.stdout })) {
     last = Number(line);
     told += 1;
-    if (told === count) child.kill('SIGKILL');
+    if (told === count && !isByItself) child.kill('SIGKILL');
   }
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  expect(child.signalCode).toBe('SIGKILL');
   return last;
 }
 
@@ -35,7 +35,7 @@ it('nothing acknowledged is missing after SIGKILL during writes', { timeout: 60_
   const dir = tempDir();
   for (let round = 1; round <= rounds; round++) {
     const killAt = 20 + prng.below(150);
-    const acknowledged = await killAfter(start(dir), killAt);
+    const acknowledged = await writeUntilKilled(dir, killAt, round % 2 === 0);
     const where = `seed ${seed}, round ${round}, killed after ${killAt} acknowledgements`;
     expect(acknowledged, where).toBeGreaterThanOrEqual(killAt);
     const store = await openQuiet(dir);
