@@ -4,7 +4,7 @@
  * invariants are checked.
  */
 import { assert, type ReplicaId } from '@moku/base';
-import { confStateOf, type Message, type RaftLimits } from '../../src/index.js';
+import { confStateOf, type Message, type RaftLimits, type Ready } from '../../src/index.js';
 import { Invariants } from './invariants.js';
 import { noConf, type Picture, TestNode } from './test-node.js';
 
@@ -15,12 +15,22 @@ export interface GroupOptions {
   readonly limits?: Partial<RaftLimits>;
 }
 
+/** Who watches what happens, e.g. to write it down. */
 export interface GroupTrace {
   sent(message: Message): void;
   dropped(message: Message, reason: string): void;
+  /** A Ready was taken; its messages and committed entries come next. */
+  readied(node: TestNode, ready: Ready): void;
+  /** Something happened to the node: its state may have changed. */
+  touched(node: TestNode): void;
 }
 
-const silent: GroupTrace = { sent: () => {}, dropped: () => {} };
+const silent: GroupTrace = {
+  sent: () => {},
+  dropped: () => {},
+  readied: () => {},
+  touched: () => {},
+};
 /** Messages under way; beyond, the oldest are lost, as on a real network. */
 const networkMax = 2_000;
 
@@ -75,7 +85,9 @@ export class Group {
     return best;
   }
 
-  check(): void {
+  /** After anything was done to `node` directly. */
+  touched(node: TestNode): void {
+    this.trace.touched(node);
     this.invariants.check(this.nodes);
   }
 
@@ -83,23 +95,26 @@ export class Group {
 
   tick(node: TestNode, ticks = 1): void {
     for (let i = 0; i < ticks && !node.isDown; i++) node.raft.tick();
-    this.check();
+    this.touched(node);
   }
 
   turn(node: TestNode): boolean {
     if (node.isDown) return false;
-    const ready = node.turn((message) => this.post(node, message));
+    const ready = node.turn(
+      (message) => this.post(node, message),
+      (taken) => this.trace.readied(node, taken),
+    );
     if (ready === undefined) return false;
     this.takeReads(node);
     this.invariants.turned(node, this.nodes);
-    this.check();
+    this.touched(node);
     return true;
   }
 
   sync(node: TestNode, batches?: number): boolean {
     if (node.isDown || (node.unsynced === 0 && !node.holdsMessages)) return false;
     node.sync((message) => this.post(node, message), batches);
-    this.check();
+    this.touched(node);
     return true;
   }
 
@@ -115,25 +130,19 @@ export class Group {
       this.invariants.readAnswered(node, context, index);
     }
     for (const context of node.refused) this.invariants.readRefused(node, context);
-    this.lastAnswered = node.answered;
-    this.lastRefused = node.refused;
     node.answered = [];
     node.refused = [];
   }
 
-  /** Reads answered and refused by the last turn that had a Ready. */
-  lastAnswered: readonly { readonly context: number; readonly index: number }[] = [];
-  lastRefused: readonly number[] = [];
-
   crash(node: TestNode, batchesKept = 0): void {
     node.crash(batchesKept);
     this.invariants.crashed(node);
-    this.check();
+    this.invariants.check(this.nodes);
   }
 
   restart(node: TestNode): void {
     node.restart();
-    this.check();
+    this.touched(node);
   }
 
   /** The content of the snapshot that `node` wants arrives. */
@@ -144,7 +153,7 @@ export class Group {
     assert(picture !== undefined, 'an offered snapshot was taken');
     const isInstalled = node.install(picture);
     if (isInstalled) this.invariants.installed(node);
-    this.check();
+    this.touched(node);
     return isInstalled;
   }
 
@@ -184,7 +193,7 @@ export class Group {
       return;
     }
     node.raft.step(message);
-    this.check();
+    this.touched(node);
   }
 
   cut(from: number, to: number): void {

@@ -145,9 +145,13 @@ export class TestNode {
   }
 
   /** Takes a Ready and hands its parts on. Returns it; `send` gets what may leave at once. */
-  turn(send: (message: Message) => void): Ready | undefined {
+  turn(
+    send: (message: Message) => void,
+    look: (ready: Ready) => void = () => {},
+  ): Ready | undefined {
     if (!this.raft.hasReady()) return undefined;
     const ready = this.raft.ready();
+    look(ready);
     const write: { -readonly [K in keyof RegionWrite]: RegionWrite[K] } = { regionId };
     if (ready.hardState !== undefined) write.hardState = ready.hardState;
     if (ready.entries.length > 0) write.entries = ready.entries;
@@ -251,7 +255,7 @@ export class TestNode {
   }
 }
 
-function entryText(entry: Entry): string {
+export function entryText(entry: Entry): string {
   const { term, index, kind, data } = entry;
   if (data.length === 0) return `${term}/${index}`;
   if (kind === 'normal') {
