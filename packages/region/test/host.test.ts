@@ -199,7 +199,7 @@ describe('proposals', () => {
     settle(cluster);
     const leader = cluster.leader(1)!;
     const before = leader.host!.regionStatus(1 as RegionId)!.lastIndex;
-    const calls = [];
+    const calls: ReturnType<Cluster['propose']>[] = [];
     for (let i = 0; i < 100; i++) calls.push(cluster.propose(1, 'k', String(i)));
     expect(calls.every((call) => call.outcome === undefined)).toBe(true);
     cluster.runUntil(() => calls.every((c) => c.outcome !== undefined), 1_000, 'answered');
@@ -284,7 +284,7 @@ describe('reads', () => {
     cluster.writeAll('seen');
     const traffic = watch(cluster);
     for (const node of cluster.nodes) {
-      const reads = [];
+      const reads: ReturnType<Cluster['read']>[] = [];
       for (let i = 0; i < 500; i++) reads.push(cluster.read(node, 1));
       cluster.runUntil(() => reads.every((r) => r.outcome !== undefined), 1_000, 'answered');
       for (const read of reads) expect(read.outcome!.kind).toBe('ready');
