@@ -154,6 +154,7 @@ class Node implements MokuNode {
   private callbacks(): HostCallbacks {
     return {
       onWork: this.loop.wake,
+      canApply: () => !this.adapters.engine.isFull(),
       openMachine: (descriptor, replicaId) => this.openMachine(descriptor, replicaId),
       dropMachine: (regionId) => {
         this.machines.delete(regionId);
