@@ -5,7 +5,7 @@
  *
  * Invariant X1: the word goes only to a voter whose log equals the leader's, once per attempt.
  */
-import { noReplica, type ReplicaId } from '@moku/base';
+import { assert, noReplica, type ReplicaId } from '@moku/base';
 import type { Core } from './core.js';
 import { mayCampaign, startElection } from './election.js';
 import type { LeaderState } from './leader-state.js';
@@ -19,8 +19,10 @@ export function beginTransfer(core: Core, to: ReplicaId): boolean {
   leader.transferElapsed = 0;
   leader.isTimeoutNowSent = false;
   leader.isFlushDue = true;
+  const progress = leader.find(to);
+  assert(progress !== undefined, 'S1: every voter has a progress');
   // A paused probe would wait for an answer that may never come.
-  leader.find(to)!.isProbeDue = true;
+  if (progress.matchIndex !== core.tail.lastIndex) progress.isProbeDue = true;
   return true;
 }
 

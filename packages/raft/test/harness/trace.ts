@@ -88,7 +88,9 @@ export function progressText(node: TestNode): string[] {
     if (progress === undefined) continue;
     const { state, matchIndex, nextIndex, isLearner } = progress;
     const learner = isLearner ? ' learner' : '';
-    lines.push(`${node.id}: ${id} is in ${state}, match ${matchIndex}, next ${nextIndex}${learner}`);
+    lines.push(
+      `${node.id}: ${id} is in ${state}, match ${matchIndex}, next ${nextIndex}${learner}`,
+    );
   }
   return lines;
 }
