@@ -12,7 +12,8 @@ type NodeId = DevNode['nodeId'];
 export interface NodeLoad {
   readonly nodeId: NodeId;
   readonly regions: number;
-  readonly leaders: number;
+  /** Ids of the regions that it leads. */
+  readonly led: readonly number[];
 }
 
 /** Regions and leaders of each node, as the nodes say. */
@@ -20,15 +21,18 @@ export async function nodeLoads(db: Database, cluster: DevCluster): Promise<Node
   return Promise.all(
     cluster.nodes.map(async ({ nodeId }) => {
       const regions = await db.admin.regions(nodeId);
-      const leaders = regions.filter((region) => region.role === 'leader').length;
-      return { nodeId, regions: regions.length, leaders };
+      const led = regions.filter((region) => region.role === 'leader');
+      return { nodeId, regions: regions.length, led: led.map((region) => region.regionId) };
     }),
   );
 }
 
 export interface Failover {
   readonly killed: NodeId;
+  /** Regions that it led, meta included. */
   readonly ledRegions: number;
+  /** Milliseconds until each region that it led took writes again, ascending. */
+  readonly ledResumedMs: readonly number[];
   /** Milliseconds until each region took writes again, ascending. */
   readonly resumedMs: readonly number[];
   /** Regions that did not within the bound. */
@@ -52,13 +56,17 @@ export async function failover(
 ): Promise<Failover> {
   await delay(steadyPhaseMs);
   const loads = await nodeLoads(db, cluster);
-  const victim = loads.reduce((most, load) => (load.leaders > most.leaders ? load : most));
+  const victim = loads.reduce((most, load) => (load.led.length > most.led.length ? load : most));
   const killedMs = performance.now();
   const steadyMs = stream.latenciesMs(killedMs);
-  progress.say(`killing node ${victim.nodeId} (SIGKILL), which leads ${victim.leaders} regions`);
+  progress.say(`killing node ${victim.nodeId} (SIGKILL), which leads ${victim.led.length} regions`);
   await cluster.kill(victim.nodeId, 'SIGKILL');
   let resumed = stream.resumed(killedMs);
-  while (resumed.size < regionIds.length && performance.now() - killedMs < resumeWithinMs) {
+  while (
+    resumed.size < regionIds.length &&
+    performance.now() - killedMs < resumeWithinMs &&
+    !cluster.isStopping
+  ) {
     progress.step('regions that take writes again', resumed.size, regionIds.length);
     await delay(50);
     resumed = stream.resumed(killedMs);
@@ -71,12 +79,17 @@ export async function failover(
   await caughtUp(db, cluster, victim.nodeId);
   return {
     killed: victim.nodeId,
-    ledRegions: victim.leaders,
-    resumedMs: [...resumed.values()].sort((a, b) => a - b),
+    ledRegions: victim.led.length,
+    ledResumedMs: victim.led.flatMap((regionId) => resumed.get(regionId) ?? []).sort(ascending),
+    resumedMs: [...resumed.values()].sort(ascending),
     stuck: regionIds.filter((regionId) => !resumed.has(regionId)),
     catchUpMs: performance.now() - restartMs,
     steadyMs,
   };
+}
+
+function ascending(a: number, b: number): number {
+  return a - b;
 }
 
 /** Waits until the node has applied what was committed elsewhere at some moment after its restart. */

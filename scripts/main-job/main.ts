@@ -18,6 +18,8 @@ import { type StreamTarget, WriteStream } from './stream.js';
 import { compareDigests, countLost } from './verify.js';
 
 const regionsPerKeyspace = 24;
+/** Where every command looks for nodes, when it is free. */
+const firstClientPort = 7_400;
 
 const usage = `npm start [-- options]
 
@@ -35,6 +37,7 @@ interface Options {
   readonly dir: string | undefined;
 }
 
+/** Throws a TypeError that says what is wrong with the arguments. */
 function options(): Options | undefined {
   const { values } = parseArgs({
     options: {
@@ -46,6 +49,11 @@ function options(): Options | undefined {
   });
   if (values.help) return undefined;
   return { exit: values.exit, json: values.json, dir: values.dir };
+}
+
+/** Not a failure of the run: somebody ended it. */
+class Interrupted extends Error {
+  override readonly name = 'Interrupted';
 }
 
 async function openSpaces(db: Database, records: readonly PlaceRecord[]): Promise<Spaces> {
@@ -116,7 +124,7 @@ async function run(
     singleP99Ms: round(quantile(fail.steadyMs, 0.99)),
     killedNode: fail.killed,
     killedLed: fail.ledRegions,
-    resumeP50Ms: Math.round(quantile(fail.resumedMs, 0.5)),
+    resumeP50Ms: Math.round(quantile(fail.ledResumedMs, 0.5)),
     resumeMs,
     regionsStuck: fail.stuck.length,
     catchUpMs: Math.round(fail.catchUpMs),
@@ -149,37 +157,55 @@ async function main(): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  const progress = new Progress(false);
+  const progress = new Progress();
   const dir = chosen.dir ?? mkdtempSync(join(tmpdir(), 'moku-'));
   const ended = interrupted();
+  const givenUp = ended.then(() => Promise.reject(new Interrupted('interrupted')));
+  // Until somebody waits for it.
+  givenUp.catch(() => {});
   progress.say(`starting 3 nodes in ${dir}`);
-  const cluster = await DevCluster.start({ nodes: 3, dir });
-  const db = connect({ nodes: cluster.clientAddresses });
+  let cluster: DevCluster | undefined;
+  let db: Database | undefined;
   try {
-    const summary = await Promise.race([
-      run(db, cluster, progress, chosen.json),
-      ended.then(() => Promise.reject(new Error('interrupted'))),
-    ]);
-    if (!chosen.json) process.stdout.write(`${resultTable(summary)}\n`);
+    cluster = await DevCluster.start({ nodes: 3, dir, firstClientPort });
+    db = connect({ nodes: cluster.clientAddresses });
+    const summary = await Promise.race([run(db, cluster, progress, chosen.json), givenUp]);
+    await tell(summary, chosen.json);
     if (!chosen.exit) {
-      process.stdout.write(`${howToTalk(cluster)}\n`);
+      progress.say(howToTalk(cluster));
       await ended;
     }
-    if (chosen.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
     return summary.ok ? 0 : 1;
   } finally {
-    await db.close({ graceMs: 1_000 });
-    await cluster.stop();
+    await db?.close({ graceMs: 1_000 });
+    await cluster?.stop();
     if (chosen.dir === undefined) rmSync(dir, { recursive: true, force: true });
   }
+}
+
+/** The result, whole, before anything else happens. */
+function tell(summary: Summary, isJson: boolean): Promise<void> {
+  const result = isJson ? JSON.stringify(summary) : resultTable(summary);
+  return new Promise((resolve) => process.stdout.write(`${result}\n`, () => resolve()));
+}
+
+/** Says what ended the run, and with which exit code. */
+function failed(error: unknown): number {
+  const message = error instanceof Error ? error.message : String(error);
+  const isUsage = error instanceof TypeError && 'code' in error;
+  const isInterrupted = error instanceof Interrupted;
+  const isPlain = isUsage || isInterrupted;
+  process.stderr.write(`${isPlain || !(error instanceof Error) ? message : error.stack}\n`);
+  if (process.argv.includes('--json')) {
+    process.stdout.write(`${JSON.stringify({ ok: false, error: message })}\n`);
+  }
+  if (isUsage) process.stderr.write(`\n${usage}`);
+  if (isUsage) return 2;
+  return isInterrupted ? 130 : 1;
 }
 
 try {
   process.exitCode = await main();
 } catch (error) {
-  const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`${error instanceof Error ? error.stack : message}\n`);
-  if (process.argv.includes('--json'))
-    process.stdout.write(`${JSON.stringify({ ok: false, error: message })}\n`);
-  process.exitCode = 1;
+  process.exitCode = failed(error);
 }

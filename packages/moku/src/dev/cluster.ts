@@ -119,9 +119,13 @@ export class DevCluster {
     return this.running(nodeId)?.child.pid;
   }
 
-  /** Starts the node's process on its directory and ports. Its former process must have ended. */
+  /**
+   * Starts the node's process on its directory and ports. Its former process must have ended.
+   * Throws CLOSED once `stop` was called.
+   */
   spawn(nodeId: NodeId): void {
     const node = this.node(nodeId);
+    if (this.stopping) throw new MokuError('CLOSED', { field: 'cluster' });
     if (this.running(nodeId) !== undefined) {
       throw new MokuError('INVALID_ARGUMENT', {
         field: 'nodeId',
