@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { connect, type Database } from 'moku';
-import { DevCluster } from 'moku/dev';
+import { DevCluster, interrupted } from 'moku/dev';
 import { failover, nodeLoads } from './failover.js';
 import { load, quantile, type Spaces, sliceRecords } from './load.js';
 import { MemoryWatch } from './memory.js';
@@ -141,14 +141,6 @@ async function run(
 
 function round(ms: number): number {
   return Math.round(ms * 100) / 100;
-}
-
-/** Resolves when the user or the system asks the process to end. */
-function interrupted(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-      process.once(signal, () => resolve());
-  });
 }
 
 async function main(): Promise<number> {

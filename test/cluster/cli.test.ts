@@ -152,6 +152,7 @@ describe('one node', () => {
 
   it('keeps what it acknowledged through SIGTERM, which exits 0, and through SIGKILL', async () => {
     await ok(['put', 'users', 'before-term', '1']);
+    node.process.child.kill('SIGINT');
     const ended = await node.end('SIGTERM');
     expect({ exitCode: ended.exitCode, err: ended.err }).toEqual({ exitCode: 0, err: '' });
     expect(ended.out).toContain('"msg":"closed"');
@@ -277,7 +278,9 @@ describe('moku dev', () => {
     const status = await moku(['status', ...at]);
     expect(status.exitCode).toBe(0);
     expect(status.out.match(/ 2\/2 /g)).toHaveLength(3);
+    // As npm and terminals do: the same wish arrives twice.
     running.child.kill('SIGINT');
+    running.child.kill('SIGTERM');
     expect(await running.ended).toMatchObject({ exitCode: 0 });
     expect(told.nodes.filter(({ pid }) => isAlive(pid))).toEqual([]);
   });

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { DevCluster } from '../dev/cluster.js';
+import { interrupted } from '../dev/interrupt.js';
 import type { Cli } from './cli.js';
 import { defaultNodes, refuseClientOptions, wholeNumber } from './client-options.js';
 import { exitCodes } from './exit-codes.js';
@@ -49,7 +50,7 @@ Examples:
 
 async function dev(out: Output, flags: DevFlags): Promise<number> {
   const { nodes = nodesDefault, port } = flags;
-  const ending = interrupted();
+  const ending = wishToEnd();
   const dir = flags.dir ?? mkdtempSync(join(tmpdir(), 'moku-dev-'));
   let cluster: DevCluster | undefined;
   try {
@@ -99,11 +100,8 @@ async function tellEnds(out: Output, cluster: DevCluster): Promise<void> {
   );
 }
 
-function interrupted(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-      process.once(signal, () => resolve());
-    // Whoever read the addresses has gone: nobody is left to end the nodes.
-    process.stdout.once('error', () => resolve());
-  });
+/** A signal; or nobody reads the addresses any more, and nobody is left to end the nodes. */
+function wishToEnd(): Promise<unknown> {
+  const readerGone = new Promise((resolve) => process.stdout.once('error', resolve));
+  return Promise.race([interrupted(), readerGone]);
 }

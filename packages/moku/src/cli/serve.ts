@@ -7,6 +7,7 @@ import { isMokuError, MokuError, toNodeId } from '@moku/base';
 import { type RunningNode, startNode } from '@moku/node';
 import { parseAddress } from '@moku/transport';
 import pino from 'pino';
+import { interrupted } from '../dev/interrupt.js';
 import { type ResolvedConfig, rosterOf } from './config.js';
 import { exitCodes } from './exit-codes.js';
 import type { Output } from './output.js';
@@ -51,7 +52,7 @@ export async function serve({ resolved, untilEndOf }: ServeOptions): Promise<voi
   process.on('unhandledRejection', (reason) => {
     fatal(reason instanceof Error ? reason : new Error(String(reason)));
   });
-  const end = new EndSignal(logger, untilEndOf);
+  const end = wishToEnd(logger, untilEndOf);
   try {
     await runUntil(end, await started(config, logger, fatal), { config, logger });
   } finally {
@@ -62,13 +63,13 @@ export async function serve({ resolved, untilEndOf }: ServeOptions): Promise<voi
 }
 
 async function runUntil(
-  end: EndSignal,
+  end: Promise<string>,
   node: RunningNode,
   { config, logger }: { readonly config: ServeConfig; readonly logger: pino.Logger },
 ): Promise<void> {
   const { clientAddress: client, peerAddress: peer, adminAddress: admin } = node;
   logger.info({ client, peer, admin, dir: config.dir, cluster: config.cluster }, 'serving');
-  const reason = await end.given;
+  const reason = await end;
   logger.info({ reason, drainMs: config.drainMs }, 'draining');
   await node.close(config.drainMs);
   logger.info('closed');
@@ -102,30 +103,16 @@ async function started(
   }
 }
 
-/** A signal that reaches a process twice within this time was sent once: by a terminal and by npm. */
-const sameSignalMs = 500;
-
-/** The wish to end: a signal, or the end of standard input. A second, later signal ends at once. */
-class EndSignal {
-  readonly given: Promise<string>;
-  private signalledMs: number | undefined;
-
-  constructor(logger: pino.Logger, untilEndOf: Readable | undefined) {
-    this.given = new Promise((resolve) => {
-      const onSignal = (signal: NodeJS.Signals): void => {
-        const nowMs = performance.now();
-        if (this.signalledMs !== undefined && nowMs - this.signalledMs > sameSignalMs) {
-          logger.warn({ signal }, 'ends at once');
-          logger.flush();
-          process.exit(exitCodes.interrupted);
-        }
-        this.signalledMs ??= nowMs;
-        resolve(signal);
-      };
-      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, onSignal);
-      if (untilEndOf === undefined) return;
-      const onEnd = (): void => resolve('end of standard input');
-      untilEndOf.once('end', onEnd).once('error', onEnd).once('close', onEnd).resume();
-    });
-  }
+/** The wish to end: a signal, or the end of standard input. */
+function wishToEnd(logger: pino.Logger, untilEndOf: Readable | undefined): Promise<string> {
+  const signalled = interrupted(() => {
+    logger.warn('ends at once');
+    logger.flush();
+  });
+  if (untilEndOf === undefined) return signalled;
+  const inputEnded = new Promise<string>((resolve) => {
+    const onEnd = (): void => resolve('end of standard input');
+    untilEndOf.once('end', onEnd).once('error', onEnd).once('close', onEnd).resume();
+  });
+  return Promise.race([signalled, inputEnded]);
 }

@@ -1,1 +1,2 @@
 export { DevCluster, type DevClusterOptions, type DevNode } from './cluster.js';
+export { interrupted } from './interrupt.js';
