@@ -14,6 +14,7 @@ import {
   type NodeDescriptor,
   type NodeId,
   type RegionId,
+  unreachable,
 } from '@moku/base';
 import {
   type ClusterView,
@@ -107,7 +108,7 @@ export class Gateway implements RequestHandler {
     }
     const outcome = await this.propose(regionId, command);
     if (outcome.kind === 'applied') return { kind: 'bytes', bytes: outcome.result };
-    throw proposeError(regionId, outcome);
+    throw hostError(regionId, outcome);
   }
 
   private propose(regionId: RegionId, command: Uint8Array): Promise<ProposeOutcome> {
@@ -124,7 +125,7 @@ export class Gateway implements RequestHandler {
       const point = await new Promise<ReadOutcome>((resolve) =>
         this.options.host.read(regionId, resolve),
       );
-      if (point.kind !== 'ready') throw readError(regionId, point);
+      if (point.kind !== 'ready') throw hostError(regionId, point);
       const outcome = this.answer(regionId, query);
       if (outcome.type !== 'expired') return { kind: 'bytes', bytes: encodeQueryOutcome(outcome) };
       const settled = await this.propose(
@@ -132,7 +133,7 @@ export class Gateway implements RequestHandler {
         encodeCommand({ type: 'expire', keys: outcome.keys }),
       );
       // The read itself has no effect, whatever became of the expiry.
-      if (settled.kind !== 'applied') throw proposeError(regionId, settled).withOutcome('definite');
+      if (settled.kind !== 'applied') throw hostError(regionId, settled).withOutcome('definite');
     }
     throw new MokuError('BUSY', { queue: 'expiry', bound: expiryRoundsMax });
   }
@@ -169,10 +170,11 @@ function hex(bytes: Uint8Array | undefined): string | undefined {
   return bytes === undefined ? undefined : Buffer.from(bytes).toString('hex');
 }
 
-function proposeError(
-  regionId: RegionId,
-  outcome: Exclude<ProposeOutcome, { kind: 'applied' }>,
-): MokuError {
+type Failed =
+  | Exclude<ProposeOutcome, { kind: 'applied' }>
+  | Exclude<ReadOutcome, { kind: 'ready' }>;
+
+function hostError(regionId: RegionId, outcome: Failed): MokuError {
   switch (outcome.kind) {
     case 'notLeader':
       return new MokuError('NOT_LEADER', { regionId, leaderNodeId: outcome.leaderNodeId });
@@ -182,20 +184,8 @@ function proposeError(
       return new MokuError('BUSY', { regionId, queue: outcome.queue, bound: outcome.bound });
     case 'lost':
       return new MokuError('PROPOSAL_LOST', { regionId, leaderNodeId: outcome.leaderNodeId });
-  }
-}
-
-function readError(
-  regionId: RegionId,
-  outcome: Exclude<ReadOutcome, { kind: 'ready' }>,
-): MokuError {
-  switch (outcome.kind) {
-    case 'notLeader':
-      return new MokuError('NOT_LEADER', { regionId, leaderNodeId: outcome.leaderNodeId });
-    case 'unknownRegion':
-      return new MokuError('REGION_UNKNOWN', { regionId });
-    case 'busy':
-      return new MokuError('BUSY', { regionId, queue: outcome.queue, bound: outcome.bound });
+    default:
+      return unreachable(outcome);
   }
 }
 
