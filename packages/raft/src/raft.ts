@@ -251,8 +251,9 @@ export class Raft {
 
   /**
    * A snapshot's content is installed and RegionLog was restarted behind it (already visible, not
-   * necessarily synced). meta.index must be above commitIndex, so look before installing: `snapshotWanted`
-   * is undefined once the log itself has caught up.
+   * necessarily synced). meta.index must be above commitIndex, and the log must not have held
+   * (meta.index, meta.term), or what it acknowledged behind would be lost: see `holds`. `snapshotWanted` is
+   * undefined once the log itself has caught up.
    */
   snapshotInstalled(meta: SnapshotMeta): void {
     snapshotInstalled(this.core, meta);
@@ -370,6 +371,11 @@ export class Raft {
 
   get lastTerm(): number {
     return this.core.tail.lastTerm;
+  }
+
+  /** Whether the log, entries not handed out yet included, has the entry (index, term), or begins behind it. */
+  holds(index: number, term: number): boolean {
+    return this.core.tail.term(index) === term;
   }
 
   /** Entries up to here are synced. */

@@ -61,7 +61,10 @@ export class Applier {
       if (!this.parts.canApply()) return false;
       if (bytesLeft <= 0) return true;
       const replica = this.queue[this.head]!;
-      if (replica.state === 'running') bytesLeft -= this.applySome(replica, bytesLeft, tick);
+      // A snapshot may have taken the place of what waited.
+      if (replica.state === 'running' && replica.hasToApply()) {
+        bytesLeft -= this.applySome(replica, bytesLeft, tick);
+      }
       if (replica.state === 'running' && replica.hasToApply()) continue;
       this.head++;
       if (this.head === this.queue.length) {

@@ -8,6 +8,7 @@
  *  I2 A snapshot becomes the state only while it is ahead of everything committed here.
  *  I3 The log restarts behind it only once the engine holds it durably, and only then is it acknowledged.
  *  I4 At most `snapshotsInMax` sinks are open.
+ *  I5 A log that holds the snapshot's last entry is never restarted: what it holds behind was acknowledged.
  */
 import { MokuError, type RegionId } from '@moku/base';
 import type { SnapshotMeta, SnapshotSink } from '@moku/raft';
@@ -113,8 +114,8 @@ export class SnapshotsIn {
 
   private restartLog(replica: Replica, meta: SnapshotMeta): void {
     const { raft, regionId } = replica;
-    // The log itself caught up meanwhile.
-    if (meta.index <= raft.commitIndex) return;
+    // The log itself caught up meanwhile, and may have acknowledged more than the snapshot holds (I5).
+    if (meta.index <= raft.commitIndex || raft.holds(meta.index, meta.term)) return;
     const { index, term, confState } = meta;
     const hardState = { term: raft.term, votedFor: raft.votedFor, commitIndex: index };
     const { writer } = this.parts;
