@@ -4,6 +4,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { type Clock, limits, MokuError, type Prng, type TimerHandle } from '@moku/base';
+import { AbortWatch } from '@moku/transport';
 import type { CallOptions } from './database.js';
 
 const defaultTimeoutMs = 30_000;
@@ -19,10 +20,12 @@ export class Deadline {
   private readonly dueMs: number;
   private readonly timer: TimerHandle;
   private readonly caller: AbortSignal | undefined;
+  private readonly callers: AbortWatch;
   private readonly onCallerAbort = (): void => this.controller.abort();
   readonly timeoutMs: number;
 
-  constructor(clock: Clock, prng: Prng, options: CallOptions | undefined) {
+  constructor(shared: CallsShared, options: CallOptions | undefined) {
+    const { clock, prng, callers } = shared;
     const timeoutMs = options?.timeoutMs ?? defaultTimeoutMs;
     if (!Number.isFinite(timeoutMs) || timeoutMs < 1 || timeoutMs > limits.timeoutMsMax) {
       throw new MokuError('INVALID_ARGUMENT', {
@@ -34,6 +37,7 @@ export class Deadline {
     }
     this.clock = clock;
     this.prng = prng;
+    this.callers = callers;
     this.timeoutMs = timeoutMs;
     this.dueMs = clock.monotonicMs() + timeoutMs;
     this.signal = this.controller.signal;
@@ -42,7 +46,7 @@ export class Deadline {
     this.timer = clock.after(timeoutMs, () => this.controller.abort());
     this.caller = options?.signal;
     if (this.caller?.aborted) this.controller.abort();
-    else this.caller?.addEventListener('abort', this.onCallerAbort, { once: true });
+    else if (this.caller !== undefined) callers.add(this.caller, this.onCallerAbort);
   }
 
   get remainingMs(): number {
@@ -89,21 +93,26 @@ export class Deadline {
   /** Frees the timer and the listener. Must be called once the call is over. */
   end(): void {
     this.timer.cancel();
-    this.caller?.removeEventListener('abort', this.onCallerAbort);
+    if (this.caller !== undefined) this.callers.remove(this.caller, this.onCallerAbort);
   }
+}
+
+interface CallsShared {
+  readonly clock: Clock;
+  readonly prng: Prng;
+  /** Callers' signals: one may serve thousands of calls. */
+  readonly callers: AbortWatch;
 }
 
 /** All calls of one database: each under its deadline, counted, so that closing can wait for them. */
 export class Calls {
-  private readonly clock: Clock;
-  private readonly prng: Prng;
+  private readonly shared: CallsShared;
   private underWay = 0;
   private isClosed = false;
   private onIdle: (() => void) | undefined;
 
   constructor(clock: Clock, prng: Prng) {
-    this.clock = clock;
-    this.prng = prng;
+    this.shared = { clock, prng, callers: new AbortWatch() };
   }
 
   /** Runs `task` under a deadline of its own. Throws CLOSED (definite) once the database is closing. */
@@ -112,7 +121,7 @@ export class Calls {
     task: (deadline: Deadline) => Promise<R>,
   ): Promise<R> {
     if (this.isClosed) throw new MokuError('CLOSED', { field: 'database' });
-    const deadline = new Deadline(this.clock, this.prng, options);
+    const deadline = new Deadline(this.shared, options);
     this.underWay += 1;
     try {
       return await task(deadline);
@@ -128,7 +137,7 @@ export class Calls {
     this.isClosed = true;
     if (this.underWay === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = this.clock.after(graceMs, resolve);
+      const timer = this.shared.clock.after(graceMs, resolve);
       this.onIdle = () => {
         timer.cancel();
         resolve();

@@ -6,6 +6,7 @@ export {
   type MemoryNetwork,
   type MemoryNetworkOptions,
 } from './memory/network.js';
+export { AbortWatch } from './requests/abort-watch.js';
 export { type DialChannelOptions, dialRequestChannel } from './requests/channel.js';
 export * from './requests/contract.js';
 export { localChannel } from './requests/local-channel.js';
