@@ -128,7 +128,7 @@ function bytesOf(entries: readonly Entry[]): number {
 
 /**
  * The peer needs what no log has: offers the state as of what is applied here (paper §7). False while a
- * restarted leader has yet to apply up to the configuration that it came back with: that is not the state's.
+ * change is being applied: the configuration is not that of the state then.
  */
 function offerSnapshot(core: Core, progress: Progress): boolean {
   if (core.confStateIndex > core.appliedIndex) return false;

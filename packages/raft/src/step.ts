@@ -104,10 +104,7 @@ function dispatch(core: Core, message: Message): void {
 /** Only the leader of the present term sends this: there is at most one (paper §5.2). */
 function heardFromLeader(core: Core, from: ReplicaId): void {
   assert(core.role !== 'leader', 'Z1: one leader per term');
-  assert(
-    core.leaderId === noReplica || core.leaderId === from,
-    'Z1: one leader per term',
-  );
+  assert(core.leaderId === noReplica || core.leaderId === from, 'Z1: one leader per term');
   core.follow(from);
   core.heardLeader();
 }

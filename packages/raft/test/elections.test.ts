@@ -6,7 +6,14 @@ import { entries, id, Lone } from './harness/lone.js';
 
 describe('terms (paper §5.1)', () => {
   test('a greater term in any message is adopted, and its bearer followed by none', () => {
-    const types = ['vote', 'heartbeat', 'append', 'timeoutNow', 'readIndex', 'appendResponse'] as const;
+    const types = [
+      'vote',
+      'heartbeat',
+      'append',
+      'timeoutNow',
+      'readIndex',
+      'appendResponse',
+    ] as const;
     for (const type of types) {
       const lone = new Lone().lead();
       const head = { from: id(2), to: id(1), term: 9 };
@@ -64,7 +71,10 @@ describe('terms (paper §5.1)', () => {
 
 describe('votes (paper §5.2, §5.4.1)', () => {
   test('at most one vote per term, first come first served', () => {
-    const lone = new Lone().requestVote('vote', 2, 1, '0/0').requestVote('vote', 3, 1, '0/0').settle();
+    const lone = new Lone()
+      .requestVote('vote', 2, 1, '0/0')
+      .requestVote('vote', 3, 1, '0/0')
+      .settle();
     expect(lone.hear('voteResponse')).toMatchObject([
       { to: 3, isGranted: false },
       { to: 2, isGranted: true },
@@ -137,11 +147,17 @@ describe('candidates (paper §5.2)', () => {
   test('a won pre-vote raises the term, votes for itself and asks for votes', () => {
     const lone = new Lone();
     lone.raft.campaign();
-    expect(lone.turn().hear('preVote')).toMatchObject([{ to: 2, term: 1 }, { to: 3, term: 1 }]);
+    expect(lone.turn().hear('preVote')).toMatchObject([
+      { to: 2, term: 1 },
+      { to: 3, term: 1 },
+    ]);
     expect(lone.raft.term).toBe(0);
     lone.answerVote('preVoteResponse', 3, 1).settle();
     expect([lone.raft.term, lone.raft.votedFor, lone.raft.role]).toEqual([1, 1, 'candidate']);
-    expect(lone.hear('vote')).toMatchObject([{ to: 2, term: 1 }, { to: 3, term: 1 }]);
+    expect(lone.hear('vote')).toMatchObject([
+      { to: 2, term: 1 },
+      { to: 3, term: 1 },
+    ]);
   });
 
   test('a lost vote makes a follower of the same term', () => {

@@ -153,7 +153,9 @@ describe('a leader', () => {
 
   test('steps back by terms when it is refused', () => {
     const lone = new Lone();
-    lone.append(2, 1, '0/0', entries('1/1', '1/2')).append(2, 4, '1/2', entries('4/3', '4/4', '4/5'));
+    lone
+      .append(2, 1, '0/0', entries('1/1', '1/2'))
+      .append(2, 4, '1/2', entries('4/3', '4/4', '4/5'));
     lone.settle().lead();
     const rejection = { type: 'appendResponse', from: id(2), to: id(1), term: 5 } as const;
     lone.step({ ...rejection, index: 5, isRejected: true, hintIndex: 5, hintTerm: 3 }).turn();

@@ -55,7 +55,8 @@ export class Lone {
   settle(): this {
     for (;;) {
       this.turn();
-      if (this.node.unsynced === 0 && !this.node.holdsMessages && !this.raft.hasReady()) return this;
+      if (this.node.unsynced === 0 && !this.node.holdsMessages && !this.raft.hasReady())
+        return this;
       this.sync();
     }
   }
@@ -131,13 +132,14 @@ export class Lone {
     return this.step({ type, from: id(from), to: id(1), term, isGranted });
   }
 
-  /** Makes it leader of its next term with the vote of `from`, its own log synced. */
-  lead(from = 2): this {
+  /** Makes it leader of its next term with the votes of `voters`, its own log synced. */
+  lead(voters: number[] = [2]): this {
     this.raft.campaign();
     this.turn();
-    this.answerVote('preVoteResponse', from, this.raft.term + 1);
+    const term = this.raft.term + 1;
+    for (const from of voters) this.answerVote('preVoteResponse', from, term);
     this.settle();
-    this.answerVote('voteResponse', from, this.raft.term);
+    for (const from of voters) this.answerVote('voteResponse', from, term);
     this.settle();
     this.hearAll();
     return this;
