@@ -171,6 +171,19 @@ describe.each(logAdapters)('log store on $name', (adapter) => {
       });
     });
 
+    it('of a commitIndex beside a change of the configuration survive a crash with it', async () => {
+      const hardState = { term: 1, votedFor: replica1, commitIndex: 0 };
+      const entries = entriesOf(regionA, 1, 3);
+      host.store.write([create(regionA), { regionId: regionA, hardState, entries }]);
+      host.store.write([{ regionId: regionA, hardState: { ...hardState, commitIndex: 3 } }]);
+      const change = entriesOf(regionA, 4, 4).map((e) => ({ ...e, kind: 'confChange' as const }));
+      host.store.write([{ regionId: regionA, entries: change }]);
+      await host.settle();
+      await host.crash();
+      // Nobody may campaign over two unapplied changes (raft E4).
+      expect(host.store.recovered().regions[0]?.hardState.commitIndex).toBe(3);
+    });
+
     it('that are not durable yet are counted in health', async () => {
       host.store.write([create(regionA), { regionId: regionA, entries: entriesOf(regionA, 1, 1) }]);
       host.store.write([{ regionId: regionA, entries: entriesOf(regionA, 2, 2, { bytes: 500 }) }]);

@@ -29,7 +29,7 @@ function installing(canApply: boolean): Cluster {
   cluster.writeAll('first');
   cluster.writeAll('second');
   const moveToFirst = (): boolean => {
-    cluster.leader(1)?.host!.transferLeadership(regionId, 1 as NodeId);
+    cluster.leader(1)?.host?.transferLeadership(regionId, 1 as NodeId);
     return cluster.leader(1) === first && cluster.allLed();
   };
   cluster.runUntil(moveToFirst, 5_000, 'led by node 1');

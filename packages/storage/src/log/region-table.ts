@@ -4,7 +4,8 @@
  *
  * Invariants:
  *  L7 A commitIndex alone is not stored: it rides with the next state of its region, at the latest at the
- *     orderly close.
+ *     orderly close. It is stored with every change of the configuration that is appended: raft's E4 rests
+ *     on it after a crash.
  */
 import { assert, ByteWriter, noReplica, present, type RegionId, type ReplicaId } from '@moku/base';
 import type {
@@ -150,6 +151,7 @@ export class RegionTable {
     log.cutSuffix(first);
     this.builder.append(log, entries);
     log.keep(entries);
+    if (this.stale.has(log) && entries.some(isConfChange)) this.staged.set(log.regionId, log);
   }
 
   private truncate(
@@ -162,6 +164,10 @@ export class RegionTable {
     log.cutPrefix(truncate.index);
     this.staged.set(log.regionId, log);
   }
+}
+
+function isConfChange(entry: Entry): boolean {
+  return entry.kind === 'confChange';
 }
 
 function recoveredRegion(log: SqliteRegionLog): RecoveredRegion {
