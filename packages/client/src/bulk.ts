@@ -51,7 +51,10 @@ class WriteLanes<T> {
   private readonly lanes = new Map<RegionId, Promise<void>>();
   private groupsInFlight = 0;
   private onRoom: (() => void) | undefined;
+  /** Operations answered as written. */
   private written = 0;
+  /** Some request that failed may have been applied, whichever failed first (P5). */
+  private isMaybe = false;
   failure: MokuError | undefined;
 
   constructor(keyspace: RemoteKeyspace<T>, deadline: Deadline) {
@@ -81,8 +84,10 @@ class WriteLanes<T> {
 
   /** Nothing more is sent; `finish` will throw this, unless something failed before. */
   fail(error: unknown): void {
-    this.failure ??=
+    const coded =
       error instanceof MokuError ? error : new MokuError('INTERNAL', {}, { cause: error });
+    this.isMaybe ||= coded.outcome === 'maybe';
+    this.failure ??= coded;
   }
 
   /** Resolves when another group may be added. */
@@ -96,10 +101,10 @@ class WriteLanes<T> {
   async finish(): Promise<{ readonly written: number }> {
     for (const [regionId, group] of this.gathering) this.dispatch(regionId, group);
     await Promise.all(this.lanes.values());
-    const { failure, written } = this;
+    const { failure, isMaybe, written } = this;
     if (failure === undefined) return { written };
     const error = new MokuError(failure.code, { ...failure.details, written }, { cause: failure });
-    throw written > 0 ? error.withOutcome('maybe') : error.withOutcome(failure.outcome);
+    throw error.withOutcome(isMaybe || written > 0 ? 'maybe' : 'definite');
   }
 
   private dispatch(regionId: RegionId, group: Group): void {
@@ -115,10 +120,7 @@ class WriteLanes<T> {
   /** Never rejects: the first failure stops the rest and is reported by `finish`. */
   private async write(group: Group): Promise<void> {
     try {
-      if (this.failure === undefined) {
-        await this.writeAll(group.operations);
-        this.written += group.operations.length;
-      }
+      if (this.failure === undefined) await this.writeAll(group.operations);
     } catch (error) {
       this.fail(error);
     } finally {
@@ -133,6 +135,7 @@ class WriteLanes<T> {
       const outcome = await this.keyspace.write(operations, this.deadline);
       if (outcome.type === 'refused')
         throw refusalError(outcome.reason, { keyspace: this.keyspace.name });
+      this.written += operations.length;
     } catch (error) {
       // The region was split between gathering and sending: certainly nothing was written.
       if (

@@ -3,6 +3,7 @@
  * be stale, and the nodes say so (epochMismatch, NOT_LEADER, REGION_UNKNOWN).
  */
 import {
+  isMokuError,
   type KeyspaceDescriptor,
   MokuError,
   type NodeId,
@@ -63,9 +64,22 @@ export class Router {
   }
 
   /** Asks a node anew; calls at the same time share one request. */
-  refresh(name: string, deadline: Deadline): Promise<Routes | undefined> {
-    const running = this.refreshing.get(name);
-    if (running !== undefined) return running;
+  async refresh(name: string, deadline: Deadline): Promise<Routes | undefined> {
+    for (;;) {
+      const running = this.refreshing.get(name);
+      if (running === undefined) return this.refreshAlone(name, deadline);
+      try {
+        return await running;
+      } catch (error) {
+        // Whoever asks for all may have less time than this call.
+        if (deadline.isOver) throw deadline.error(false, error);
+        const hasEnded = isMokuError(error, 'TIMEOUT') || isMokuError(error, 'ABORTED');
+        if (!hasEnded) throw error;
+      }
+    }
+  }
+
+  private refreshAlone(name: string, deadline: Deadline): Promise<Routes | undefined> {
     const promise = this.load(name, deadline).finally(() => this.refreshing.delete(name));
     this.refreshing.set(name, promise);
     return promise;

@@ -108,12 +108,19 @@ export class Writes {
     let last: unknown;
     try {
       for (let attempt = 0; !deadline.isOver; attempt++) {
-        const command = encodeCommand(target.command(region, session.ref(sequence)));
-        const request = { kind: 'execute', regionId: region.regionId, command } as const;
+        const command = target.command(region, session.ref(sequence));
+        const { regionId } = region;
+        const request = { kind: 'execute', regionId, command: encodeCommand(command) } as const;
         const result = await this.attempts.attempt(region, request, deadline);
         if (result.kind === 'final')
           throw isMaybe ? result.error.withOutcome('maybe') : result.error;
-        if (result.kind === 'bytes') return settle(decodeCommandOutcome(result.bytes), isMaybe);
+        if (result.kind === 'bytes') {
+          const outcome = decodeCommandOutcome(result.bytes);
+          if (!isSessionFull(outcome, command.type)) return settle(outcome, isMaybe);
+          last = new MokuError('BUSY', { queue: 'sessionResults' });
+          await deadline.pause(attempt + 1);
+          continue;
+        }
         isMaybe ||= result.isMaybe;
         last = result.error;
         if (!isMaybe && result.error.code === 'REGION_UNKNOWN')
@@ -125,6 +132,14 @@ export class Writes {
       session.end(sequence);
     }
   }
+}
+
+/**
+ * The session remembers as many results as it may, until its oldest request is answered: the same
+ * sequence is sent again. An earlier attempt may still arrive when there is room, so this is no certain end.
+ */
+function isSessionFull(outcome: CommandOutcome, type: Command['type']): boolean {
+  return type === 'write' && outcome.type === 'refused' && outcome.reason === 'limitReached';
 }
 
 /** What a region's answer means for the request. A refusal is certain for this and every earlier attempt. */
