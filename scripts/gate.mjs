@@ -43,7 +43,7 @@ const stages = [
     boundMs: 5 * minuteMs,
     commands: [
       [...tsc, '-b'],
-      [...tsc, '-p', 'tsconfig.tests.json'],
+      [...tsc, '-p', 'test'],
     ],
   },
   vitest('unit', 15 * minuteMs),
