@@ -73,11 +73,18 @@ class Opened {
     this.closers.push(close);
   }
 
+  /** Closes everything, also what comes behind a failure; then rejects with the first one. */
   async close(): Promise<void> {
+    const failures: unknown[] = [];
     for (let close = this.closers.pop(); close !== undefined; close = this.closers.pop()) {
-      // In order on purpose: each relies on what was opened before it.
-      await close();
+      try {
+        // In order on purpose: each relies on what was opened before it.
+        await close();
+      } catch (error) {
+        failures.push(error);
+      }
     }
+    if (failures.length > 0) throw failures[0];
   }
 }
 
@@ -90,7 +97,8 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
   try {
     return await start(options, opened);
   } catch (error) {
-    await opened.close();
+    // Why it did not start is what counts.
+    await opened.close().catch(() => {});
     throw error;
   }
 }
