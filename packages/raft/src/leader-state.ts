@@ -8,16 +8,18 @@
  *     `votersOutgoing` are the same objects, by the halves of the configuration.
  *  S2 The leader's own progress stands at what its own disk has synced.
  */
-import { noReplica, type ReplicaId } from '@moku/base';
+import { assert, noReplica, type ReplicaId } from '@moku/base';
 import { membersOf } from './conf-change.js';
 import { Progress } from './progress.js';
 import type { ReadRounds } from './read-rounds.js';
 import type { ConfState } from './types.js';
 
+const nobody: readonly Progress[] = Object.freeze([]);
+
 export class LeaderState {
-  progresses: Progress[] = [];
-  voters: Progress[] = [];
-  votersOutgoing: Progress[] = [];
+  progresses: readonly Progress[] = nobody;
+  voters: readonly Progress[] = nobody;
+  votersOutgoing: readonly Progress[] = nobody;
   /** Index of the no-op with which this leader's term began. */
   readonly firstIndexOfTerm: number;
   /** The last configuration change that may be unapplied: no other is taken until it is applied. */
@@ -45,13 +47,13 @@ export class LeaderState {
   configure(confState: ConfState, selfId: ReplicaId, nextIndex: number): void {
     const former = this.progresses;
     const members = membersOf(confState);
-    const progresses: Progress[] = [];
+    const progresses = new Array<Progress>(members.length);
     for (let i = 0; i < members.length; i++) {
       const id = members[i]!;
       const progress = findProgress(former, id) ?? new Progress(id, nextIndex);
       progress.isLearner = confState.learners.includes(id);
       if (id === selfId) progress.readRound = Number.POSITIVE_INFINITY;
-      progresses.push(progress);
+      progresses[i] = progress;
     }
     this.progresses = progresses;
     this.voters = pick(progresses, confState.voters);
@@ -70,11 +72,13 @@ function findProgress(progresses: readonly Progress[], replicaId: ReplicaId): Pr
   return undefined;
 }
 
-function pick(progresses: readonly Progress[], ids: readonly ReplicaId[]): Progress[] {
-  const picked: Progress[] = [];
+function pick(progresses: readonly Progress[], ids: readonly ReplicaId[]): readonly Progress[] {
+  if (ids.length === 0) return nobody;
+  const picked = new Array<Progress>(ids.length);
   for (let i = 0; i < ids.length; i++) {
     const progress = findProgress(progresses, ids[i]!);
-    if (progress !== undefined) picked.push(progress);
+    assert(progress !== undefined, 'S1: every voter is a member');
+    picked[i] = progress;
   }
   return picked;
 }

@@ -68,10 +68,11 @@ export function buildReady(core: Core): Ready {
 function flush(core: Core): void {
   const leader = core.leader;
   if (leader === undefined || !leader.isFlushDue) return;
-  leader.isFlushDue = false;
   flushReads(core, leader);
   flushAppends(core, leader);
   flushTransfer(core, leader);
+  // Last, so that what could not be read is tried again.
+  leader.isFlushDue = false;
 }
 
 /** The hard state when term or vote changed, or when it rides along with entries. */
