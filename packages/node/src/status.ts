@@ -18,6 +18,8 @@ export interface NodeStatus {
     readonly pid: number;
     readonly rssBytes: number;
     readonly heapBytes: number;
+    /** Processor time of all threads since the start. */
+    readonly cpuMs: number;
     readonly uptimeMs: number;
     readonly node: string;
   };
@@ -31,6 +33,7 @@ export function nodeStatus(
 ): NodeStatus {
   const all = meta.view(undefined);
   const memory = process.memoryUsage();
+  const cpu = process.cpuUsage();
   return {
     clusterId: config.clusterId,
     node: host.status(),
@@ -42,6 +45,7 @@ export function nodeStatus(
       pid: process.pid,
       rssBytes: memory.rss,
       heapBytes: memory.heapUsed,
+      cpuMs: Math.round((cpu.user + cpu.system) / 1000),
       uptimeMs: Math.round(process.uptime() * 1000),
       node: process.version,
     },
