@@ -229,6 +229,7 @@ class RegionManager implements RegionHost {
   regionIds(): readonly RegionId[] {
     const ids = this.parts.registry.regionIds();
     for (const regionId of this.opening.keys()) ids.push(regionId);
+    for (const regionId of this.failedOpens.keys()) ids.push(regionId);
     return ids;
   }
 

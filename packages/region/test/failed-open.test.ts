@@ -1,0 +1,35 @@
+/**
+ * A region whose state machine came back behind its truncated log cannot be opened: it fails alone, and shows.
+ */
+import type { RegionId } from '@moku/base';
+import { describe, expect, it } from 'vitest';
+import { Cluster } from './support/cluster.js';
+
+const lost = 1 as RegionId;
+const other = 2 as RegionId;
+
+describe('a region that cannot be opened', () => {
+  it('is told among the regions of its node, and harms no other', () => {
+    const cluster = new Cluster({ nodes: 3, regions: 2, config: { logKeepBytes: 1 } }).startAll();
+    cluster.runUntil(() => cluster.allLed(), 5_000, 'led');
+    cluster.writeAll('kept');
+    const node = cluster.node(1);
+    const isTruncated = (): boolean => node.host!.regionStatus(lost)!.firstIndex > 1;
+    cluster.runUntil(isTruncated, 10_000, 'truncated');
+    cluster.crash(node, 1_000);
+    node.disk.states.delete(lost);
+    cluster.start(node);
+    cluster.run(1_000);
+    const host = node.host!;
+    expect([...host.regionIds()].sort()).toEqual([lost, other]);
+    expect(host.regionStatus(lost)!.why).toEqual(['failed']);
+    // So that a node does not call itself ready with it.
+    expect(host.leaderOf(lost)).toBe(0);
+    expect(host.leaderOf(other)).not.toBe(0);
+    const call = cluster.read(node, lost);
+    cluster.runUntil(() => call.outcome !== undefined, 1_000, 'read answered');
+    expect(call.outcome!.kind).toBe('notLeader');
+    cluster.writeAll('on');
+    cluster.runUntil(() => node.machines.get(other)!.get('k') === 'on', 5_000, 'applied');
+  });
+});
