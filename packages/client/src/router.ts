@@ -113,6 +113,8 @@ export class Router {
           return answer.view;
         }
         last = raised(answer);
+        // That node is about to end; its channel will, too, and another node is asked.
+        if (isMokuError(last, 'CLOSED')) continue;
       } catch (error) {
         last = error;
       }

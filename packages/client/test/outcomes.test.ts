@@ -4,6 +4,7 @@
 import {
   createPrng,
   emptyBytes,
+  isMokuError,
   MokuError,
   noAddress,
   type RegionDescriptor,
@@ -67,7 +68,13 @@ function database(onWrite: OnWrite, onDescribe = async (): Promise<void> => {}):
   const channel = localChannel({
     async handle(request) {
       if (request.kind === 'describe') {
-        await onDescribe();
+        try {
+          await onDescribe();
+        } catch (error) {
+          if (!isMokuError(error)) throw error;
+          const { code, outcome, message } = error;
+          return { kind: 'error', code, outcome, message, details: {} };
+        }
         return { kind: 'view', view };
       }
       if (request.kind !== 'execute') throw new TypeError(request.kind);
@@ -137,6 +144,20 @@ describe('a session that remembers all it may', () => {
     const space = await database(() => bytes(++asked < 3 ? full : written)).keyspace('k');
     expect(await space.put('a', 1)).toMatchObject({ applied: true, version: 5 });
     expect(asked).toBe(3);
+  });
+});
+
+describe('a node that is closing', () => {
+  it('does not end calls that only ask for the way', async () => {
+    let asked = 0;
+    const closing = database(
+      () => bytes(written),
+      async () => {
+        asked += 1;
+        if (asked === 1) throw new MokuError('CLOSED');
+      },
+    );
+    expect((await closing.keyspace('k')).name).toBe('k');
   });
 });
 
