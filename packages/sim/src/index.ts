@@ -1,0 +1,1 @@
+export { type Planned, Scheduler } from './scheduler.js';
