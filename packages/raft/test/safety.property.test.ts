@@ -12,7 +12,7 @@ import { Group } from './harness/group.js';
 
 const seed = Number(process.env['RAFT_SEED'] ?? 20260723);
 const path = process.env['RAFT_PATH'];
-const runs = Number(process.env['RAFT_RUNS'] ?? 250);
+const runs = Number(process.env['RAFT_RUNS'] ?? 600);
 
 /** Short timeouts make many terms. */
 const quick = { electionTicks: 3, heartbeatTicks: 1 };
@@ -61,6 +61,11 @@ describe('a group under random moves is safe after every step, and lives on when
     check((s) => new Group([1, 2, 3], [], { seed: s, limits, ...quick }), {
       withConfChanges: false,
     });
+  });
+
+  test('three voters watched by their hosts', () => {
+    const byNode = { electionTicks: 3, heartbeatTicks: 0 };
+    check((s) => new Group([1, 2, 3], [], { seed: s, ...byNode }), { withConfChanges: false });
   });
 
   test('changing configurations among five', () => {

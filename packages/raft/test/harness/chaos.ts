@@ -189,8 +189,28 @@ const acts: Record<string, Act> = {
     const node = chaos.group.leader;
     if (node !== undefined) chaos.changeConf(node, a, b);
   },
+  attach: (chaos, a, b) => {
+    const node = chaos.runningAt(a);
+    node?.raft.setAttached(b % 2 === 0);
+    if (node?.raft.isAttached) chaos.count('attached');
+  },
+  reset: (chaos, a, b) => {
+    const node = chaos.group.leader ?? chaos.runningAt(b);
+    const peer = chaos.nodeAt(a).id;
+    if (node === undefined || node.id === peer) return;
+    node.raft.peerReset(peer);
+    if (b % 2 === 0) node.raft.probe(peer);
+  },
+  probe: (chaos, a) => {
+    for (const node of chaos.group.nodes) {
+      if (node.isDown || node.raft.role !== 'leader') continue;
+      node.raft.probe(chaos.nodeAt(a).id);
+    }
+  },
+  silent: (chaos, a, b) => chaos.group.leader?.raft.setPeerSilent(chaos.nodeAt(a).id, b % 3 === 0),
   stepDown: (chaos, a) => chaos.runningAt(a)?.raft.stepDown(),
-  settle: ({ group }, a, b) => {
+  settle: (chaos, a, b) => {
+    const { group } = chaos;
     // A quiet moment, so that the next fault meets a working group.
     const running = group.nodes.filter((node) => !node.isDown);
     for (let round = 0; round <= a % 4; round++) {
@@ -199,6 +219,7 @@ const acts: Record<string, Act> = {
         // A slow disk now and then.
         if ((b >> (node.id % 8)) % 2 === 0) group.sync(node);
         group.turn(node);
+        if (b % 4 === 0 && group.install(node)) chaos.count('installed');
       }
       const due = group.network;
       group.network = [];
@@ -215,7 +236,7 @@ const weights: Record<string, number> = {
   turn: 8,
   sync: 8,
   work: 16,
-  tick: 10,
+  tick: 16,
   campaign: 6,
   propose: 16,
   read: 4,
@@ -227,14 +248,18 @@ const weights: Record<string, number> = {
   heal: 4,
   transfer: 1,
   checkpoint: 1,
-  compact: 2,
+  compact: 4,
   install: 3,
   snapshotFailed: 1,
   evict: 1,
   fetch: 4,
   confChange: 4,
+  attach: 2,
+  reset: 2,
+  probe: 3,
+  silent: 1,
   stepDown: 1,
-  settle: 12,
+  settle: 22,
 };
 
 const table: string[] = [];
@@ -249,13 +274,18 @@ export const moveKinds: number = table.length;
 export function converge(group: Group): void {
   group.heal();
   for (const node of group.nodes) if (node.isDown) group.restart(node);
-  for (const node of group.nodes) node.store.fetch();
+  for (const node of group.nodes) {
+    node.store.fetch();
+    // Nobody's leader is known to live until it is heard again.
+    node.raft.setAttached(false);
+  }
   let target = 0;
   group.run(() => {
     for (const node of group.nodes) node.store.fetch();
     const { leader } = group;
     if (leader === undefined) return false;
     retrySnapshots(group, leader);
+    hostProbes(group, leader);
     if (target === 0 || target > leader.raft.lastIndex) {
       const result = leader.raft.propose(utf8('final'));
       if (result.kind === 'accepted') target = result.index;
@@ -266,6 +296,22 @@ export function converge(group: Group): void {
     if (isJoint(leader.raft.confState) && leader.raft.confState.autoLeave) return false;
     return members.every((node) => node.appliedIndex >= target) && group.invariants.readsOpen === 0;
   }, 400);
+}
+
+/** What the host does for pairs that are not attached (design §6), where the core sends no heartbeats. */
+function hostProbes(group: Group, leader: TestNode): void {
+  if (group.heartbeatTicks > 0) return;
+  for (const id of leader.raft.peers()) {
+    leader.raft.setPeerSilent(id, false);
+    const { matchIndex, state } = leader.raft.progress(id)!;
+    const isBehind = matchIndex < leader.raft.lastIndex && state !== 'snapshot';
+    if (isBehind) leader.raft.peerReset(id);
+    leader.raft.probe(id);
+    const peer = group.nodes.find((each) => each.id === id);
+    if (peer?.raft.leaderId === leader.id && !isBehind) peer.raft.setAttached(true);
+    // Reads that a lost message left waiting.
+    if (peer !== undefined && !peer.isDown) peer.raft.peerReset(leader.id);
+  }
 }
 
 /** A snapshot lost on the way is noticed by the host. */

@@ -62,12 +62,16 @@ export class Group {
   private addNode(id: number, confState: typeof noConf): TestNode {
     const node = new TestNode(id as ReplicaId, confState, {
       electionTicks: this.options.electionTicks ?? 10,
-      heartbeatTicks: this.options.heartbeatTicks ?? 1,
+      heartbeatTicks: this.heartbeatTicks,
       seed: this.options.seed ?? 1,
       limits: this.options.limits ?? {},
     });
     this.nodes.push(node);
     return node;
+  }
+
+  get heartbeatTicks(): number {
+    return this.options.heartbeatTicks ?? 1;
   }
 
   node(id: number): TestNode {

@@ -95,7 +95,7 @@ export function progressText(node: TestNode): string[] {
   return lines;
 }
 
-export function messageText(message: Message): string {
+function messageText(message: Message): string {
   const head = `${message.from}>${message.to} ${message.type} t${message.term}`;
   const tail = detailText(message);
   return tail === '' ? head : `${head} ${tail}`;
