@@ -5,3 +5,5 @@ export {
 export * from './contracts/host.js';
 export * from './contracts/transport.js';
 export { createRegionHost, type RegionHostOptions } from './manager.js';
+export { readFrame } from './wire/read-frame.js';
+export type { FrameVisitor, SnapshotChunk } from './wire/types.js';
