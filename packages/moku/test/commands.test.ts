@@ -227,6 +227,7 @@ function report(nodeId: number, more: Partial<RegionReport> = {}): RegionReport 
     confState: { voters: [], learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false },
     peers: [],
     why: [],
+    failure: undefined,
     startKey: '',
     endKey: '40000000aabbccdd',
     ...more,

@@ -41,6 +41,8 @@ import { Gateway } from './gateway.js';
 import { Loop } from './loop.js';
 import { type NodeStatus, nodeStatus } from './status.js';
 
+export type NodeEvent = 'leaderChange' | 'nodeRegistered' | 'replicaFailed';
+
 export interface NodeAdapters {
   readonly clock: Clock;
   readonly prng: Prng;
@@ -49,8 +51,8 @@ export interface NodeAdapters {
   readonly transport: Transport;
   /** The node cannot go on; the owner ends the process (or, embedded, fails every call). */
   readonly onFatal: (error: Error) => void;
-  /** Structured events for the log of the process. */
-  readonly onEvent?: (event: string, details: Readonly<Record<string, unknown>>) => void;
+  /** What operators and tests may want to know; never called per request. */
+  readonly onEvent?: (event: NodeEvent, details: Readonly<Record<string, unknown>>) => void;
 }
 
 export interface MokuNode {
@@ -118,8 +120,14 @@ class Node implements MokuNode {
       status: () => this.status(),
     });
     this.handler = this.gateway;
-    this.host.openReplica(bootstrapMetaDescriptor(config.roster));
-    this.toOpen = [...this.metaMachine().descriptors()];
+    try {
+      this.host.openReplica(bootstrapMetaDescriptor(config.roster));
+      this.toOpen = [...this.metaMachine().descriptors()];
+    } catch (error) {
+      // The adapters call the host already; nobody else could end its turns.
+      this.loop.stop();
+      throw error;
+    }
     this.loop.wake();
   }
 
@@ -161,6 +169,8 @@ class Node implements MokuNode {
         this.adapters.engine.dropReplica(regionId);
       },
       onFatal: (error) => this.fail(error),
+      onReplicaFailed: (regionId, error) =>
+        this.adapters.onEvent?.('replicaFailed', { regionId, err: error }),
       onLeaderChange: (regionId, isLeader, leaderNodeId) => {
         if (regionId === metaRegionId && isLeader) this.registerRoster();
         this.adapters.onEvent?.('leaderChange', { regionId, isLeader, leaderNodeId });
@@ -204,7 +214,7 @@ class Node implements MokuNode {
       if (before?.peerAddress === node.peerAddress && before.clientAddress === node.clientAddress)
         continue;
       this.host.propose(metaRegionId, encodeCommand({ type: 'registerNode', node }), (outcome) =>
-        this.adapters.onEvent?.('registerNode', { nodeId: node.nodeId, outcome: outcome.kind }),
+        this.adapters.onEvent?.('nodeRegistered', { of: node.nodeId, outcome: outcome.kind }),
       );
     }
   }

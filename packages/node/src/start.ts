@@ -127,6 +127,11 @@ async function start(options: StartOptions, opened: Opened): Promise<RunningNode
     engine,
     transport: links ?? noTransport,
     onFatal,
+    onEvent: (event, details) => {
+      const { logger } = options;
+      if (event === 'replicaFailed') logger?.warn(details, 'a replica is out of service');
+      if (event === 'nodeRegistered') logger?.info(details, 'node registered');
+    },
   });
   // Its loop runs from now on: it must not outlive a start that fails, or what it was wired to.
   opened.add(() => node.close(0));

@@ -3,7 +3,8 @@
  * answers who waits and is not driven any more, while its node and every other region live on. Bugs are
  * not failures: a broken invariant goes on to the process.
  */
-import { InvariantError, type NodeId } from '@moku/base';
+import { InvariantError, type NodeId, type RegionId } from '@moku/base';
+import type { HostCallbacks } from './contracts/host.js';
 import type { Leadership } from './leadership.js';
 import type { Replica } from './replica.js';
 import type { Schedule } from './schedule.js';
@@ -21,26 +22,33 @@ function isBug(error: unknown): boolean {
 export class Failures {
   private readonly leadership: Leadership;
   private readonly schedule: Schedule;
+  private readonly callbacks: HostCallbacks;
   count = 0;
 
-  constructor(leadership: Leadership, schedule: Schedule) {
+  constructor(leadership: Leadership, schedule: Schedule, callbacks: HostCallbacks) {
     this.leadership = leadership;
     this.schedule = schedule;
+    this.callbacks = callbacks;
   }
 
   /** Marks `replica` failed with `error`. Throws it when it is a bug. */
   fail(replica: Replica, error: unknown): void {
     if (isBug(error)) throw error;
     if (replica.state !== 'running') return;
-    replica.failure = error instanceof Error ? error : new Error(String(error));
+    const failure = asError(error);
+    replica.failure = failure;
     this.count++;
     this.end(replica, 'failed', replica.leaderNodeId());
+    this.callbacks.onReplicaFailed?.(replica.regionId, failure);
   }
 
-  /** A replica could not even be opened. Throws `error` when it is a bug. */
-  openFailed(error: unknown): void {
+  /** A replica could not even be opened. Gives what it failed with; throws it when it is a bug. */
+  openFailed(regionId: RegionId, error: unknown): Error {
     if (isBug(error)) throw error;
     this.count++;
+    const failure = asError(error);
+    this.callbacks.onReplicaFailed?.(regionId, failure);
+    return failure;
   }
 
   /** Takes `replica` out of service: nothing of it is acknowledged from here on (H3). */
@@ -57,4 +65,8 @@ export class Failures {
     replica.toApply = undefined;
     replica.install = undefined;
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

@@ -51,6 +51,12 @@ export interface RegionHostOptions {
 
 type Phase = 'running' | 'closed' | 'failed';
 
+/** A replica that could not be opened, and why. */
+interface FailedOpen {
+  readonly opening: Opening;
+  readonly failure: Error;
+}
+
 class RegionManager implements RegionHost {
   private readonly nodeId: NodeId;
   private readonly callbacks: HostCallbacks;
@@ -62,7 +68,7 @@ class RegionManager implements RegionHost {
   private readonly budget = new ProposalBudget();
   private openings: Opening[] = [];
   private readonly opening = new Map<RegionId, Opening>();
-  private readonly failedOpens = new Map<RegionId, Opening>();
+  private readonly failedOpens = new Map<RegionId, FailedOpen>();
   private phase: Phase = 'running';
 
   constructor(options: RegionHostOptions) {
@@ -116,7 +122,7 @@ class RegionManager implements RegionHost {
     if (this.opening.has(regionId)) this.openWaiting();
     const { registry, failures, writer } = this.parts;
     const replica = registry.get(regionId);
-    const replicaId = replica?.replicaId ?? this.failedOpens.get(regionId)?.replicaId;
+    const replicaId = replica?.replicaId ?? this.failedOpens.get(regionId)?.opening.replicaId;
     if (replicaId === undefined) return;
     if (replica !== undefined) failures.end(replica, 'removed', noNode);
     registry.remove(regionId);
@@ -237,7 +243,9 @@ class RegionManager implements RegionHost {
     const replica = this.parts.registry.get(regionId);
     if (replica !== undefined) return regionStatus(this.parts, replica);
     const failed = this.failedOpens.get(regionId);
-    return failed === undefined ? undefined : failedOpenStatus(failed.descriptor, failed.replicaId);
+    if (failed === undefined) return undefined;
+    const { descriptor, replicaId } = failed.opening;
+    return failedOpenStatus(descriptor, replicaId, failed.failure);
   }
 
   close(): void {
@@ -277,8 +285,9 @@ class RegionManager implements RegionHost {
   }
 
   private openFailed(opening: Opening, error: unknown): void {
-    this.parts.failures.openFailed(error);
-    this.failedOpens.set(opening.descriptor.regionId, opening);
+    const { regionId } = opening.descriptor;
+    const failure = this.parts.failures.openFailed(regionId, error);
+    this.failedOpens.set(regionId, { opening, failure });
   }
 
   private isOpening(regionId: RegionId): boolean {

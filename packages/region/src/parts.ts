@@ -77,7 +77,7 @@ export function compose(options: ComposeOptions): HostParts {
   const pairs = new Pairs(claims, config, prng);
   const rest = new Rest(claims, pairs, schedule);
   const leadership = new Leadership({ nodeId, claims, pairs, peers, registry });
-  const failures = new Failures(leadership, schedule);
+  const failures = new Failures(leadership, schedule, callbacks);
   const truncation = new Truncation(nodeId, config, peers, rest);
   const canApply = (): boolean => callbacks.canApply?.() ?? true;
   const applier = new Applier({ failures, leadership, rest, truncation, canApply });

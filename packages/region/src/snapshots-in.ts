@@ -66,7 +66,8 @@ export class SnapshotsIn {
   /** A chunk arrived. */
   take(session: LinkSession, chunk: SnapshotChunk, tick: number): void {
     const replica = this.parts.registry.running(chunk.regionId);
-    if (replica === undefined || replica.replicaId !== chunk.to) {
+    const isKnown = replica?.replicaId === chunk.to && replica.nodeOf(chunk.from) === session.peer;
+    if (!isKnown) {
       this.ignoredChunks++;
       return;
     }

@@ -62,6 +62,7 @@ export function regionStatus(parts: StatusParts, replica: Replica): RegionStatus
         }))
       : [],
     why: why(parts, replica),
+    failure: replica.failure?.message,
   };
 }
 
@@ -69,6 +70,7 @@ export function regionStatus(parts: StatusParts, replica: Replica): RegionStatus
 export function failedOpenStatus(
   descriptor: RegionDescriptor,
   replicaId: Replica['replicaId'],
+  failure: Error,
 ): RegionStatus {
   return {
     regionId: descriptor.regionId,
@@ -85,6 +87,7 @@ export function failedOpenStatus(
     confState: confStateOf([]),
     peers: [],
     why: ['failed'],
+    failure: failure.message,
   };
 }
 

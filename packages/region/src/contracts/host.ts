@@ -63,6 +63,8 @@ export interface RegionStatus {
     readonly isAttached: boolean;
   }[];
   readonly why: readonly WhyReason[];
+  /** What a failed replica failed with: code and details in words. */
+  readonly failure: string | undefined;
 }
 
 export interface HostStatus {
@@ -102,6 +104,8 @@ export interface HostCallbacks {
   canApply?(): boolean;
   /** The manager cannot go on (log failure, broken invariant): stop the process with this reason (P7). */
   onFatal(error: Error): void;
+  /** A replica failed alone and is out of service until the next start; the node and all others go on. */
+  onReplicaFailed?(regionId: RegionId, error: Error): void;
   /** Leadership of a region changed here. */
   onLeaderChange?(regionId: RegionId, isLeader: boolean, leaderNodeId: NodeId): void;
 }
