@@ -1,0 +1,84 @@
+/**
+ * The second phase: a random quorum lives, the rest stays dead. What must then be true within a bound:
+ * every region has a leader that all its replicas know, queues are empty, replicas are equal.
+ */
+import type { Prng, RegionId } from '@moku/base';
+import type { KvMachine } from '@moku/kv';
+import type { SimNode } from './sim-node.js';
+
+/** Nodes to leave dead such that every region keeps a quorum: as many as can be, in random order. */
+export function chooseDead(nodes: readonly SimNode[], prng: Prng): ReadonlySet<SimNode> {
+  const order = [...nodes];
+  for (let i = order.length - 1; i > 0; i--) {
+    const j = prng.below(i + 1);
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  const dead = new Set<SimNode>();
+  if (prng.below(3) === 0) return dead;
+  for (const node of order) {
+    dead.add(node);
+    if (!keepsQuorums(nodes, dead)) dead.delete(node);
+  }
+  return dead;
+}
+
+/** Any three of a region's homes may be asked for: with 3 copies on more nodes one death is safe. */
+function keepsQuorums(nodes: readonly SimNode[], dead: ReadonlySet<SimNode>): boolean {
+  return dead.size <= 1 && (nodes.length - dead.size) * 2 > nodes.length;
+}
+
+/** Why the cluster has not come to rest; undefined once it has. */
+export function whyRestless(nodes: readonly SimNode[]): string | undefined {
+  const live = nodes.filter((node) => node.isRunning);
+  const regions = new Map<RegionId, SimNode[]>();
+  for (const node of live) {
+    const { host } = node.running!;
+    if (!node.running!.isReady()) return `node ${node.nodeId} is not ready`;
+    const { proposalsInFlight, proposalBytes } = host.status();
+    if (proposalsInFlight + proposalBytes > 0) return `node ${node.nodeId} has proposals in flight`;
+    if (node.disk.log.health().batchesInFlight > 0) return `node ${node.nodeId} is syncing`;
+    for (const regionId of host.regionIds()) {
+      const homes = regions.get(regionId) ?? [];
+      homes.push(node);
+      regions.set(regionId, homes);
+    }
+  }
+  for (const [regionId, homes] of regions) {
+    const reason = whyUnequal(regionId, homes);
+    if (reason !== undefined) return `region ${regionId}: ${reason}`;
+  }
+  return undefined;
+}
+
+function whyUnequal(regionId: RegionId, homes: readonly SimNode[]): string | undefined {
+  const statuses = homes.map((node) => node.running!.host.regionStatus(regionId));
+  const leaders = statuses.filter((status) => status?.role === 'leader');
+  if (leaders.length !== 1) return `${leaders.length} leaders`;
+  const [leader] = leaders;
+  for (const status of statuses) {
+    if (status?.appliedIndex === leader!.lastIndex && status.lastIndex === leader!.lastIndex)
+      continue;
+    return `replica ${status?.replicaId} applied ${status?.appliedIndex} of ${leader!.lastIndex}`;
+  }
+  return undefined;
+}
+
+/** Regions whose replicas hold different data although they applied the same; to be asked at rest. */
+export function unequalRegions(nodes: readonly SimNode[]): readonly string[] {
+  const digests = new Map<string, string>();
+  const unequal: string[] = [];
+  for (const node of nodes) {
+    const host = node.running?.host;
+    if (host === undefined) continue;
+    for (const regionId of host.regionIds()) {
+      const machine = host.machine(regionId) as KvMachine | undefined;
+      const outcome = machine?.query({ type: 'digest' }, 0);
+      if (outcome?.type !== 'digest') continue;
+      const place = `region ${regionId} at ${outcome.appliedIndex}`;
+      const known = digests.get(place);
+      if (known === undefined) digests.set(place, outcome.digest);
+      else if (known !== outcome.digest) unequal.push(`${place} on node ${node.nodeId}`);
+    }
+  }
+  return unequal;
+}

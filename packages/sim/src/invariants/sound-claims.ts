@@ -1,0 +1,32 @@
+/**
+ * Both ends of a link agree on their claims without repair, no session brings what its reader cannot
+ * take, and no replica fails: nothing here is corrupt, so whoever says so is wrong (design §6).
+ */
+import type { RegionStatus } from '@moku/region';
+import type { SimNode } from '../sim-node.js';
+import type { Invariant, Report } from './invariant.js';
+
+/** Counters of the host that stay 0. */
+const zeroCounters = ['digestMismatches', 'repairs', 'framesMalformed'] as const;
+
+export class SoundClaims implements Invariant {
+  private readonly report: Report;
+
+  constructor(report: Report) {
+    this.report = report;
+  }
+
+  onNode(node: SimNode): void {
+    const { counters } = node.running!.host.status();
+    for (const name of zeroCounters) {
+      const value = counters[name] ?? 0;
+      if (value > 0)
+        this.report('claims need no repair', `node ${node.nodeId}: ${name} is ${value}`);
+    }
+  }
+
+  onStatus(node: SimNode, { regionId, why }: RegionStatus): void {
+    if (!why.includes('failed')) return;
+    this.report('no replica fails', `node ${node.nodeId}, region ${regionId} is out of service`);
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * Holds a running cluster against all invariants, and notes what becomes part of the trace.
+ */
+import type { NodeId, RegionId } from '@moku/base';
+import type { EngineWrite } from '@moku/kv';
+import type { RegionWrite } from '@moku/raft';
+import { type FrameVisitor, readFrame } from '@moku/region';
+import { ApplyOnce } from './invariants/apply-once.js';
+import { BoundedQueues } from './invariants/bounded-queues.js';
+import { Committed } from './invariants/committed.js';
+import { DurableBeforeSend } from './invariants/durable-before-send.js';
+import { ElectionSafety } from './invariants/election-safety.js';
+import type { Invariant, Report } from './invariants/invariant.js';
+import { LogMatching } from './invariants/log-matching.js';
+import { NeverRegress } from './invariants/never-regress.js';
+import { SoundClaims } from './invariants/sound-claims.js';
+import type { NodeWatcher, SimNode } from './sim-node.js';
+import type { Trace } from './trace.js';
+
+export class Watch implements NodeWatcher {
+  leaderChanges = 0;
+  crashes = 0;
+  private readonly report: Report;
+  private readonly trace: Trace;
+  private readonly nodes: readonly SimNode[];
+  private readonly invariants: readonly Invariant[];
+  private readonly onDiskFailure: (node: SimNode) => void;
+
+  /** `nodes` may still be filled when this is called. */
+  constructor(options: {
+    readonly nodes: readonly SimNode[];
+    readonly trace: Trace;
+    readonly report: Report;
+    /** A broken disk ended a node. */
+    readonly onDiskFailure: (node: SimNode) => void;
+  }) {
+    const { nodes, report } = options;
+    this.report = report;
+    this.trace = options.trace;
+    this.nodes = nodes;
+    this.onDiskFailure = options.onDiskFailure;
+    this.invariants = [
+      new ElectionSafety(report),
+      new LogMatching(report),
+      new Committed(report, nodes),
+      new DurableBeforeSend(report),
+      new NeverRegress(report),
+      new ApplyOnce(report),
+      new BoundedQueues(report),
+      new SoundClaims(report),
+    ];
+  }
+
+  onStart(node: SimNode): void {
+    this.trace.note(`start ${node.nodeId}`);
+    for (const each of this.invariants) each.onStart?.(node);
+  }
+
+  onStop(node: SimNode): void {
+    this.crashes += 1;
+    this.trace.note(`stop ${node.nodeId}`);
+    for (const each of this.invariants) each.onStop?.(node);
+  }
+
+  onApply(node: SimNode, write: EngineWrite): void {
+    this.trace.note(`apply ${node.nodeId} ${write.regionId} ${write.appliedIndex}`);
+    for (const each of this.invariants) each.onApply?.(node, write);
+  }
+
+  onLogWrite(node: SimNode, write: RegionWrite): void {
+    for (const each of this.invariants) each.onLogWrite?.(node, write);
+  }
+
+  onSend(node: SimNode, peer: NodeId, bytes: Uint8Array): void {
+    const visitor: FrameVisitor = {
+      onControl: () => {},
+      onSnapshot: () => {},
+      onRaft: (regionId, message) => {
+        for (const each of this.invariants) each.onSend?.(node, peer, regionId, message);
+      },
+    };
+    readFrame(bytes, visitor);
+  }
+
+  onLeader(node: SimNode, regionId: number): void {
+    this.leaderChanges += 1;
+    const status = node.running?.host.regionStatus(regionId as RegionId);
+    if (status === undefined) return;
+    this.trace.note(`leads ${node.nodeId} ${regionId} term ${status.term}`);
+    if (status.role !== 'leader') return;
+    for (const each of this.invariants) each.onLeader?.(node, status);
+  }
+
+  onFatal(node: SimNode, error: Error): void {
+    this.trace.note(`fatal ${node.nodeId} ${error.message}`);
+    if (!node.isDiskBroken) this.report('no node gives up', `node ${node.nodeId}: ${error.stack}`);
+    this.onDiskFailure(node);
+  }
+
+  /** Looks at every replica that runs. */
+  check(): void {
+    for (const node of this.nodes) {
+      const host = node.running?.host;
+      if (host === undefined) continue;
+      for (const each of this.invariants) each.onNode?.(node);
+      for (const regionId of host.regionIds()) {
+        const status = host.regionStatus(regionId);
+        if (status === undefined) continue;
+        for (const each of this.invariants) each.onStatus?.(node, status);
+      }
+    }
+  }
+}
