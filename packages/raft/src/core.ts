@@ -57,6 +57,8 @@ export class Core {
   lastConfIndex = 0;
   /** Every change up to here is in confState; above appliedIndex, confState is not that of the state applied. */
   confStateIndex = 0;
+  /** Was a voter and is none any more: it may still be needed to finish the change that took it out (E5). */
+  isFormerVoter = false;
   /** Bytes handed out for apply since everything handed out was last applied. */
   applyingBytes = 0;
   /** Committed entries are on their way from disk. */
@@ -196,15 +198,32 @@ export class Core {
     if (index <= this.commitIndex) return;
     assert(index <= this.tail.lastIndex, 'R3: an acknowledged entry is missing from the log');
     this.commitIndex = index;
+    this.dropSnapshotReached();
+  }
+
+  /**
+   * A snapshot whose last entry the log holds by now is not wanted any more: what the log holds behind it
+   * may have been acknowledged, and a restart would lose it.
+   */
+  dropSnapshotReached(): void {
     const wanted = this.snapshotWanted;
-    if (wanted !== undefined && wanted.index <= index) {
-      this.snapshotWanted = undefined;
-      this.isSnapshotDue = false;
-    }
+    if (wanted === undefined) return;
+    if (wanted.index > this.commitIndex && this.tail.term(wanted.index) !== wanted.term) return;
+    this.snapshotWanted = undefined;
+    this.isSnapshotDue = false;
   }
 
   isSelfVoter(): boolean {
     return isVoter(this.confState, this.id);
+  }
+
+  /** Takes up a configuration that holds as of `index`. */
+  setConfState(confState: ConfState, index: number): void {
+    const wasVoter = this.isSelfVoter();
+    this.confState = confState;
+    this.confStateIndex = index;
+    if (this.isSelfVoter()) this.isFormerVoter = false;
+    else if (wasVoter) this.isFormerVoter = true;
   }
 
   /** A configuration change may be committed here and not applied yet. */

@@ -9,6 +9,9 @@
  *  E2 At most one vote per term, first come first served, only for a log at least as up to date.
  *  E3 A pre-vote promises nothing and changes nothing. Loyalty to a live leader refuses it, never a vote.
  *  E4 Nobody campaigns with a configuration change committed and unapplied: it would count the wrong majority.
+ *  E5 A replica that was a voter and is none any more still campaigns, without counting itself (thesis §4.2.2):
+ *     it may be the only one that knows its removal committed, while the others wait for its vote and it
+ *     refuses them for the entries it has ahead of them. It leads until its first entry is applied.
  */
 import { assert, emptyBytes, noReplica } from '@moku/base';
 import { membersOf } from './conf-change.js';
@@ -21,10 +24,10 @@ import type { Message } from './types.js';
 type VoteRequest = Extract<Message, { type: 'vote' | 'preVote' }>;
 type VoteAnswer = Extract<Message, { type: 'voteResponse' | 'preVoteResponse' }>;
 
-/** Whether this replica may campaign now (E4). An attached follower knows that its leader lives. */
+/** Whether this replica may campaign now (E4, E5). An attached follower knows that its leader lives. */
 export function mayCampaign(core: Core): boolean {
   if (core.role === 'leader' || core.isAttached) return false;
-  return core.isSelfVoter() && !core.hasUnappliedConfChange();
+  return (core.isSelfVoter() || core.isFormerVoter) && !core.hasUnappliedConfChange();
 }
 
 /** A tick of a replica that does not lead. */

@@ -6,16 +6,11 @@
  *  M1 At most one change is in a leader's log and not applied.
  *  M2 What a leader takes is valid in the configuration in which it will be applied, so that applying
  *     never fails.
- *  M3 A leader that is no voter any more steps down, after it told others what is committed.
+ *  M3 A leader that is no voter, or no longer, takes no proposals and steps down once its term's first entry
+ *     is applied, after it told others what is committed.
  */
 import { emptyBytes, MokuError, noReplica } from '@moku/base';
-import {
-  changedConfState,
-  confContextBytesMax,
-  encodeConfChange,
-  isJoint,
-  isVoter,
-} from './conf-change.js';
+import { changedConfState, confContextBytesMax, encodeConfChange, isJoint } from './conf-change.js';
 import type { Core } from './core.js';
 import { stepDown } from './election.js';
 import type { LeaderState } from './leader-state.js';
@@ -31,6 +26,7 @@ export function proposeConfChange(core: Core, change: ConfChange): ProposeResult
   const leader = core.leader;
   if (leader === undefined) return { kind: 'notLeader', leaderId: core.leaderId };
   if (leader.transferee !== noReplica || isChangePending(core, leader)) return { kind: 'busy' };
+  if (!core.isSelfVoter()) return { kind: 'busy' };
   if (change.context.length > confContextBytesMax) {
     throw new MokuError('INVALID_ARGUMENT', { field: 'context', max: confContextBytesMax });
   }
@@ -62,8 +58,7 @@ export function applyConfChange(
 ): ConfState | undefined {
   // A configuration that came back further than the state machine has it already.
   if (index <= core.confStateIndex) return undefined;
-  core.confState = changedConfState(core.confState, change);
-  core.confStateIndex = index;
+  core.setConfState(changedConfState(core.confState, change), index);
   followConfState(core);
   return core.confState;
 }
@@ -72,10 +67,6 @@ export function applyConfChange(
 function followConfState(core: Core): void {
   const leader = core.leader;
   if (leader === undefined) return;
-  if (!isVoter(core.confState, core.id)) {
-    stepDown(core);
-    return;
-  }
   leader.configure(core.confState, core.id, core.tail.lastIndex + 1);
   leader.isFlushDue = true;
   if (!core.confState.voters.includes(leader.transferee)) endTransfer(leader);
@@ -87,10 +78,15 @@ function followConfState(core: Core): void {
   releaseReads(core, leader);
 }
 
-/** Something was applied: a joint configuration that leaves by itself is left once nothing is pending. */
-export function leaveJointIfDue(core: Core): void {
+/** Something was applied: what was waiting for it is due (M3; a joint configuration that leaves by itself). */
+export function followApplied(core: Core): void {
   const leader = core.leader;
-  if (leader === undefined || !core.confState.autoLeave || !isJoint(core.confState)) return;
+  if (leader === undefined) return;
+  if (!core.isSelfVoter() && core.appliedIndex >= leader.firstIndexOfTerm) {
+    stepDown(core);
+    return;
+  }
+  if (!core.confState.autoLeave || !isJoint(core.confState)) return;
   if (isChangePending(core, leader)) return;
   appendConfChange(core, leader, leaveJoint);
 }

@@ -28,7 +28,7 @@ import {
 } from './election.js';
 import { defaultRaftLimits, type RaftLimits } from './limits.js';
 import { LogTail } from './log-tail.js';
-import { applyConfChange, leaveJointIfDue, proposeConfChange } from './membership.js';
+import { applyConfChange, followApplied, proposeConfChange } from './membership.js';
 import type { ProgressView } from './progress.js';
 import {
   askRead,
@@ -108,6 +108,7 @@ export class Raft {
     core.applyingIndex = appliedIndex;
     core.lastConfIndex = tail.lastIndex;
     core.confStateIndex = confStateIndex;
+    core.isFormerVoter = isRemoved(confState, replicaId);
     core.leaderElapsed = electionTicks;
     core.resetElectionTimer();
     this.core = core;
@@ -149,7 +150,7 @@ export class Raft {
     assert(data.length > 0, 'an empty entry is the no-op of a term');
     const leader = core.leader;
     if (leader === undefined) return { kind: 'notLeader', leaderId: core.leaderId };
-    if (leader.transferee !== noReplica) return busy;
+    if (leader.transferee !== noReplica || !core.isSelfVoter()) return busy;
     const bytes = leader.uncommittedBytes + data.length;
     if (leader.uncommittedBytes > 0 && bytes > core.limits.uncommittedBytesMax) return busy;
     leader.uncommittedBytes = bytes;
@@ -224,7 +225,7 @@ export class Raft {
     core.appliedIndex = index;
     if (index === core.applyingIndex) core.applyingBytes = 0;
     if (wasBehindConf && core.leader !== undefined) resumeOffers(core.leader);
-    leaveJointIfDue(core);
+    followApplied(core);
   }
 
   /**
@@ -454,6 +455,11 @@ export class Raft {
 
 const noPeers: readonly ReplicaId[] = Object.freeze([]);
 const busy: ProposeResult = Object.freeze({ kind: 'busy' });
+
+/** A configuration that was told to this replica does not have it. */
+function isRemoved(confState: ConfState, replicaId: ReplicaId): boolean {
+  return confState.voters.length > 0 && !membersOf(confState).includes(replicaId);
+}
 
 function narrowed(limits: Partial<RaftLimits>): RaftLimits {
   return { ...defaultRaftLimits, ...limits };

@@ -266,6 +266,7 @@ function takeEntries(core: Core, entries: readonly Entry[]): void {
   for (let i = at; i < entries.length; i++) {
     if (entries[i]!.kind === 'confChange') core.lastConfIndex = entries[i]!.index;
   }
+  core.dropSnapshotReached();
 }
 
 function reject(core: Core, message: Append): void {
@@ -351,8 +352,7 @@ export function snapshotInstalled(core: Core, meta: SnapshotMeta): void {
   core.appliedIndex = meta.index;
   core.applyingBytes = 0;
   core.isApplyFetching = false;
-  core.confState = meta.confState;
-  core.confStateIndex = meta.index;
+  core.setConfState(meta.confState, meta.index);
   core.snapshotWanted = undefined;
   core.isSnapshotDue = false;
   core.isRestartUnsynced = true;

@@ -230,8 +230,23 @@ describe('changes in a group', () => {
     group.stabilize();
     expect(node.raft.role).toBe('follower');
     for (const each of group.nodes) expect(confText(each.raft.confState)).toBe('(2 3)');
-    group.tick(node, 100);
-    expect(node.raft.role).toBe('follower');
+  });
+
+  test('a removed replica disturbs nobody, and one that never was a voter does not campaign (E5)', () => {
+    const group = new Group([1, 2, 3], [4], { heartbeatTicks: 0 });
+    group.node(1).raft.campaign();
+    group.stabilize();
+    group.node(1).raft.proposeConfChange(change(['remove 3']));
+    group.stabilize();
+    group.tick(group.node(3), 100);
+    group.tick(group.node(4), 100);
+    expect([group.node(3).raft.role, group.node(4).raft.role]).toEqual([
+      'preCandidate',
+      'follower',
+    ]);
+    group.stabilize();
+    expect(group.leader?.id).toBe(1);
+    expect(group.node(1).raft.term).toBe(1);
   });
 
   test('a removal lets what waits for the removed be committed', () => {

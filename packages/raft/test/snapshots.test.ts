@@ -84,6 +84,15 @@ describe('a follower', () => {
     expect(() => lone.raft.snapshotInstalled({ index: 2, term: 1, confState })).toThrow('R3');
   });
 
+  test('no longer wants what its log holds, though it is not known to be committed', () => {
+    const lone = offer(new Lone(), 1, 1);
+    lone.append(3, 2, '0/0', entries('1/1', '2/2')).settle();
+    expect(lone.hear('appendResponse')).toMatchObject([{ index: 2, isRejected: false }]);
+    expect([lone.raft.commitIndex, lone.raft.snapshotWanted]).toEqual([0, undefined]);
+    install(lone, { index: 1, term: 1, confState });
+    expect(lone.raft.lastIndex).toBe(2);
+  });
+
   test('a host that did not restart the log is found out', () => {
     const lone = offer(new Lone(), 9, 3);
     expect(() => lone.raft.snapshotInstalled({ index: 9, term: 3, confState })).toThrow('T1');

@@ -217,6 +217,7 @@ export class TestNode {
     this.wanted = undefined;
     if (this.raft.role === 'leader' || this.raft.snapshotWanted === undefined) return false;
     if (meta.index <= this.raft.commitIndex) return false;
+    if (this.raft.holds(meta.index, meta.term)) return false;
     const { index, term, confState } = meta;
     this.write({ regionId, restart: { index, term, confState } });
     this.applied = picture.applied.slice();
