@@ -80,6 +80,11 @@ export class SimDisk {
     this.syncLater();
   }
 
+  /** A failure that has not happened yet does not happen. */
+  mend(): void {
+    this.failsNextSync = false;
+  }
+
   private openedLog(): LogStore {
     const store = this.log;
     const lies = this.options.bug === 'durableBeforeSync';

@@ -60,14 +60,17 @@ export class Faults {
     this.slowSyncMs = 0;
     this.clientLossChance = 0;
     this.options.network.freeAll();
-    for (const node of this.options.nodes) node.setRate(1);
+    for (const node of this.options.nodes) {
+      node.setRate(1);
+      node.disk.mend();
+    }
   }
 
-  /** A node that gave up because of its disk comes back later. */
+  /** A node that ended comes back later, also after the last fault, unless it is to stay dead. */
   restartLater(node: SimNode, prng: Prng): void {
     const delayMs = 100 + prng.unit() ** 3 * 15_000;
-    this.during(delayMs, () => {
-      if (!node.isRunning) node.start();
+    this.options.scheduler.after(delayMs, () => {
+      if (!node.isRunning && !node.isRetired) node.start();
     });
   }
 

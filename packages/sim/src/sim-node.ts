@@ -57,6 +57,8 @@ export class SimNode implements NetworkProcess {
   wallOffsetMs = 0;
   /** A fault broke its log: its end is expected. */
   isDiskBroken = false;
+  /** It stays dead. */
+  isRetired = false;
   private readonly options: SimNodeOptions;
   private rate = 1;
   private rateSinceMs = 0;

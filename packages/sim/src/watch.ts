@@ -97,12 +97,12 @@ export class Watch implements NodeWatcher {
     this.onDiskFailure(node);
   }
 
-  /** Looks at every replica that runs. */
-  check(): void {
+  /** Looks at every replica that runs, and at every node when `isFull`, which is dear. */
+  check(isFull: boolean): void {
     for (const node of this.nodes) {
       const host = node.running?.host;
       if (host === undefined) continue;
-      for (const each of this.invariants) each.onNode?.(node);
+      if (isFull) for (const each of this.invariants) each.onNode?.(node);
       for (const regionId of host.regionIds()) {
         const status = host.regionStatus(regionId);
         if (status === undefined) continue;
