@@ -1,4 +1,20 @@
 export { type Bug, bugs } from './bugs.js';
+export { checkFloors, countHistory, type HistoryCounts } from './check/floors.js';
+export { formatHistory, type HistoryEvent, parseHistory } from './check/history.js';
+export type { Json, OperationName } from './check/history-values.js';
+export {
+  checkLinearizable,
+  type LinearizabilityOptions,
+  type LinearizabilityReport,
+} from './check/linearizable.js';
+export {
+  type Anomaly,
+  type AnomalyName,
+  checkListAppend,
+  type ListAppendReport,
+} from './check/list-append.js';
+export { HistoryRecorder, type OpenOperation } from './check/recorder.js';
+export { type Verdict, worstOf } from './check/verdict.js';
 export { type FaultClass, type ProfileName, profileNames } from './profile.js';
 export {
   type Failure,
