@@ -45,6 +45,8 @@ export class SimDisk {
   private readonly options: DiskOptions;
   private life = 0;
   private isSyncing = false;
+  /** Counts syncs, so that one that was given up does not complete. */
+  private syncs = 0;
   private failsNextSync = false;
 
   constructor(options: DiskOptions) {
@@ -80,9 +82,12 @@ export class SimDisk {
     this.syncLater();
   }
 
-  /** A failure that has not happened yet does not happen. */
+  /** A failure that has not happened yet does not happen, and a sync that hangs goes on. */
   mend(): void {
     this.failsNextSync = false;
+    this.isSyncing = false;
+    this.syncs += 1;
+    this.syncLater();
   }
 
   private openedLog(): LogStore {
@@ -141,7 +146,10 @@ export class SimDisk {
     const { batchesInFlight } = this.log.health();
     if (batchesInFlight === 0 && !this.failsNextSync) return;
     this.isSyncing = true;
+    this.syncs += 1;
+    const { syncs } = this;
     this.later(this.options.times.syncMs(), () => {
+      if (syncs !== this.syncs) return;
       this.isSyncing = false;
       if (this.failsNextSync) {
         this.log.fail(new MokuError('LOG_IO', { reason: 'simulated' }));

@@ -140,6 +140,7 @@ class Simulation {
     if (this.workload.unexpected !== undefined) {
       this.report('clients see coded errors', String(this.workload.unexpected));
     }
+    if (this.failure !== undefined) this.watch.describe();
     this.trace.note(`end ${this.workload.operations} ${scheduler.eventsRun}`);
   }
 

@@ -30,6 +30,11 @@ export class Trace {
     if (this.unhashed.length >= linesPerHash) this.fold();
   }
 
+  /** Prints one more fact, when somebody looks; it is no part of the hash. */
+  detail(line: () => string): void {
+    this.print?.(`${this.scheduler.nowMs.toFixed(3)} ${line()}`);
+  }
+
   /** The newest lines, oldest first. */
   last(): readonly string[] {
     return this.lines.slice(-linesKeptMax);

@@ -3,7 +3,7 @@
  */
 import type { NodeId, RegionId } from '@moku/base';
 import type { EngineWrite } from '@moku/kv';
-import type { RegionWrite } from '@moku/raft';
+import type { Message, RegionWrite } from '@moku/raft';
 import { type FrameVisitor, readFrame } from '@moku/region';
 import { ApplyOnce } from './invariants/apply-once.js';
 import { BoundedQueues } from './invariants/bounded-queues.js';
@@ -68,14 +68,24 @@ export class Watch implements NodeWatcher {
   }
 
   onLogWrite(node: SimNode, write: RegionWrite): void {
+    const { entries } = write;
+    if (entries !== undefined) {
+      this.trace.detail(
+        () => `log ${node.nodeId} r${write.regionId} ${entries[0]?.index}+${entries.length}`,
+      );
+    }
     for (const each of this.invariants) each.onLogWrite?.(node, write);
   }
 
   onSend(node: SimNode, peer: NodeId, bytes: Uint8Array): void {
     const visitor: FrameVisitor = {
-      onControl: () => {},
+      onControl: (item) => {
+        if (item.type === 'heartbeat' || item.type === 'heartbeatAnswer') return;
+        this.trace.detail(() => `${node.nodeId}>${peer} ${JSON.stringify(item)}`);
+      },
       onSnapshot: () => {},
       onRaft: (regionId, message) => {
+        this.trace.detail(() => `${node.nodeId}>${peer} r${regionId} ${brief(message)}`);
         for (const each of this.invariants) each.onSend?.(node, peer, regionId, message);
       },
     };
@@ -97,6 +107,26 @@ export class Watch implements NodeWatcher {
     this.onDiskFailure(node);
   }
 
+  /** Notes how every replica stands, for whoever reads a failure. */
+  describe(): void {
+    for (const node of this.nodes) {
+      const host = node.running?.host;
+      for (const regionId of host?.regionIds() ?? []) {
+        const status = host?.regionStatus(regionId);
+        if (status === undefined) continue;
+        const { role, term, leaderNodeId, lastIndex, commitIndex, appliedIndex, peers, why } =
+          status;
+        const place = `${role} of region ${regionId} on ${node.nodeId}`;
+        const matches = peers.map(
+          (peer) => `${peer.nodeId}:${peer.matchIndex}${peer.isAttached ? '+' : '-'}`,
+        );
+        this.trace.note(
+          `${place}: term ${term} leader ${leaderNodeId} last ${lastIndex} commit ${commitIndex} applied ${appliedIndex} [${matches.join(' ')}] ${why.join(',')}`,
+        );
+      }
+    }
+  }
+
   /** Looks at every replica that runs, and at every node when `isFull`, which is dear. */
   check(isFull: boolean): void {
     for (const node of this.nodes) {
@@ -110,4 +140,9 @@ export class Watch implements NodeWatcher {
       }
     }
   }
+}
+
+function brief(message: Message): string {
+  const shown = 'entries' in message ? { ...message, entries: message.entries.length } : message;
+  return JSON.stringify(shown);
 }
