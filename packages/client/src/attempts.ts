@@ -6,6 +6,7 @@
 import { type Clock, isMokuError, MokuError, type NodeId, type RegionDescriptor } from '@moku/base';
 import type { ClientRequest, RequestChannel } from '@moku/transport';
 import { raised } from './answers.js';
+import { ByteGates } from './byte-gates.js';
 import type { Channels } from './channels.js';
 import type { Deadline } from './deadline.js';
 import type { Router } from './router.js';
@@ -23,11 +24,17 @@ export type AttemptResult =
 
 /** An attempt that got no answer for this long is repeated elsewhere: safe, because writes are deduplicated. */
 const attemptMsMax = 5_000;
+/**
+ * Bytes of commands under way to one node. What a node cannot take within `attemptMsMax` is sent again and
+ * written again: beyond its pace, more under way means less done.
+ */
+const writeBytesPerNodeMax = 4 * 1024 * 1024;
 
 export class Attempts {
   private readonly channels: Channels;
   private readonly router: Router;
   private readonly clock: Clock;
+  private readonly gates = new ByteGates(writeBytesPerNodeMax);
   private turn = 0;
 
   constructor(channels: Channels, router: Router, clock: Clock) {
@@ -42,7 +49,28 @@ export class Attempts {
     request: ClientRequest,
     deadline: Deadline,
   ): Promise<AttemptResult> {
+    const leader = this.router.leaderOf(region.regionId);
     const nodeId = this.target(region);
+    const bytes = request.kind === 'execute' ? request.command.length : 0;
+    const turn = this.gates.enter(nodeId, bytes, deadline.signal);
+    if (turn !== undefined && !(await turn)) {
+      return again(new MokuError('BUSY', { queue: 'writeBytes' }), false, true);
+    }
+    try {
+      const isStale = turn !== undefined && this.router.leaderOf(region.regionId) !== leader;
+      if (isStale) return again(new MokuError('BUSY', { queue: 'writeBytes' }), false, true);
+      return await this.ask(nodeId, region, request, deadline);
+    } finally {
+      this.gates.leave(nodeId, bytes);
+    }
+  }
+
+  private async ask(
+    nodeId: NodeId,
+    region: RegionDescriptor,
+    request: ClientRequest,
+    deadline: Deadline,
+  ): Promise<AttemptResult> {
     let channel: RequestChannel | undefined;
     try {
       channel = this.channels.opened(nodeId) ?? (await this.channels.to(nodeId));

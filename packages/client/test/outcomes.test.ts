@@ -190,3 +190,26 @@ describe('calls that share a request', () => {
     answer();
   });
 });
+
+describe('more large writes than a node can take at once', () => {
+  it('wait in the client instead of being sent again and again', async () => {
+    let underWay = 0;
+    let most = 0;
+    const space = await database(async () => {
+      underWay += 1;
+      most = Math.max(most, underWay);
+      await new Promise((resolve) => setImmediate(resolve));
+      underWay -= 1;
+      return bytes(written);
+    }).keyspace<string>('k');
+    const value = 'x'.repeat(1_000_000);
+    const controller = new AbortController();
+    const calls = Array.from({ length: 40 }, (_, i) => space.put(`a${i}`, value));
+    const waiting = failure(space.put('b', value, { signal: controller.signal }));
+    controller.abort();
+    expect(await waiting).toMatchObject({ code: 'ABORTED', outcome: 'definite' });
+    const results = await Promise.all(calls);
+    expect(results.every(({ applied }) => applied)).toBe(true);
+    expect(most).toBeLessThanOrEqual(4);
+  });
+});
