@@ -102,9 +102,13 @@ export async function startAdmin(
   node: MokuNode,
   listen: { host: string; port: number },
 ): Promise<AdminServer> {
-  const server = createServer((request, response) => void serve(node, request, response));
-  server.headersTimeout = 5_000;
-  server.requestTimeout = 10_000;
+  const timeouts = {
+    headersTimeout: 5_000,
+    requestTimeout: 10_000,
+    // Node's default looks every 30 s: silent connections would hold all places for that long.
+    connectionsCheckingInterval: 1_000,
+  };
+  const server = createServer(timeouts, (request, response) => void serve(node, request, response));
   server.maxConnections = 256;
   await bind(server, listen);
   const bound = server.address() as AddressInfo;

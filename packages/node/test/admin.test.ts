@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isMokuError, noAddress, toNodeId } from '@moku/base';
@@ -59,6 +61,23 @@ describe('the admin port', () => {
     expect((await ask('/status', 'POST')).status).toBe(405);
     expect(await ask('/healthz', 'HEAD')).toMatchObject({ status: 200, text: '' });
   });
+
+  it('answers again soon when silent connections took all places', async () => {
+    const port = Number(node.adminAddress?.split(':')[1]);
+    const silent: Socket[] = Array.from({ length: 300 }, () => connect(port, '127.0.0.1'));
+    for (const socket of silent) socket.on('error', () => {});
+    await Promise.all(silent.map((socket) => once(socket, 'connect')));
+    const isRefused = await ask('/healthz').then(
+      () => false,
+      () => true,
+    );
+    expect(isRefused).toBe(true);
+    await vi.waitFor(async () => expect((await ask('/healthz')).status).toBe(200), {
+      timeout: 10_000,
+      interval: 250,
+    });
+    for (const socket of silent) socket.destroy();
+  }, 15_000);
 
   it('names the port that is taken', async () => {
     const port = Number(node.adminAddress?.split(':')[1]);
