@@ -141,6 +141,11 @@ export class Opener {
   private planRecovered(recovered: RecoveredRegion, machine: StateMachine): Plan {
     const { regionId, hardState, confState, confStateIndex } = recovered;
     const { appliedIndex, appliedTerm } = machine;
+    if (appliedIndex < recovered.truncatedIndex) {
+      const { truncatedIndex } = recovered;
+      const rule = 'the engine is older than the log allows';
+      throw new MokuError('ENGINE_CORRUPT', { regionId, appliedIndex, truncatedIndex, rule });
+    }
     const isAhead =
       appliedIndex > recovered.truncatedIndex &&
       this.log.region(regionId)?.term(appliedIndex) !== appliedTerm;

@@ -23,6 +23,8 @@ describe('a region that cannot be opened', () => {
     const host = node.host!;
     expect([...host.regionIds()].sort()).toEqual([lost, other]);
     expect(host.regionStatus(lost)!.why).toEqual(['failed']);
+    // The engine is what lacks something, not the log.
+    expect(node.failed).toMatchObject({ code: 'ENGINE_CORRUPT' });
     // So that a node does not call itself ready with it.
     expect(host.leaderOf(lost)).toBe(0);
     expect(host.leaderOf(other)).not.toBe(0);

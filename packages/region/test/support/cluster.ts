@@ -38,6 +38,8 @@ export class SimNode {
   log: MemoryLogStore;
   host: RegionHost | undefined;
   fatal: Error | undefined;
+  /** Why the replica that failed last did. */
+  failed: Error | undefined = undefined;
   /** Milliseconds until a batch is synced, drawn per sync. */
   syncMs: () => number;
   flushMs = 500;
@@ -136,6 +138,9 @@ export class Cluster {
         canApply: () => node.canApply,
         onFatal: (error) => {
           node.fatal = error;
+        },
+        onReplicaFailed: (_regionId, error) => {
+          node.failed = error;
         },
       },
     });
