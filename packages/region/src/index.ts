@@ -1,11 +1,9 @@
 export { Claims } from './claims/claims.js';
 export type { ClaimsState, PeerState, SessionState } from './claims/state.js';
 export type {
-  ClaimsEvent,
   ClaimsOptions,
   ClaimsReplicas,
   ControlItem,
-  Digest,
   FollowerView,
   ListItem,
 } from './claims/types.js';
