@@ -56,6 +56,11 @@ export class Channels {
     return this.options.local?.nodeId === nodeId || this.addresses.has(nodeId);
   }
 
+  /** The nodes whose addresses were learned. */
+  nodeIds(): readonly NodeId[] {
+    return [...this.addresses.keys()];
+  }
+
   /** A channel to a node. Rejects with UNAVAILABLE (definite). */
   async to(nodeId: NodeId): Promise<RequestChannel> {
     const { local } = this.options;

@@ -11,7 +11,7 @@ import {
   type RegionId,
 } from '@moku/base';
 import { type ClusterView, findRegion } from '@moku/kv';
-import type { ClientAnswer } from '@moku/transport';
+import type { ClientAnswer, RequestChannel } from '@moku/transport';
 import { raised } from './answers.js';
 import type { Channels } from './channels.js';
 import type { Deadline } from './deadline.js';
@@ -103,7 +103,7 @@ export class Router {
     for (let attempt = 0; !deadline.isOver; attempt++) {
       if (attempt > 0) await deadline.pause(attempt);
       try {
-        const channel = await this.channels.any();
+        const channel = await this.toAsk(last, attempt);
         const answer: ClientAnswer = await channel.request(
           { kind: 'describe', keyspace },
           deadline.signal,
@@ -113,6 +113,9 @@ export class Router {
           return answer.view;
         }
         last = raised(answer);
+        const isNodeUnknown =
+          isMokuError(last, 'NOT_LEADER') && this.channels.nodeIds().length === 0;
+        if (isNodeUnknown) await this.view('', deadline);
         // That node is about to end; its channel will, too, and another node is asked.
         if (isMokuError(last, 'CLOSED')) continue;
       } catch (error) {
@@ -122,6 +125,15 @@ export class Router {
     }
     if (deadline.isOver || last === undefined) throw deadline.error(false, last);
     throw last;
+  }
+
+  /** Any node at first. One that may not speak for meta sends us to meta's leader, else on to the next. */
+  private toAsk(last: unknown, attempt: number): Promise<RequestChannel> {
+    if (!(last instanceof MokuError) || last.code !== 'NOT_LEADER') return this.channels.any();
+    const ids = this.channels.nodeIds();
+    const leader = Number(last.details['leaderNodeId'] ?? 0) as NodeId;
+    const next = this.channels.knows(leader) ? leader : ids[attempt % Math.max(1, ids.length)];
+    return next === undefined ? this.channels.any() : this.channels.to(next);
   }
 
   private learn(view: ClusterView): void {

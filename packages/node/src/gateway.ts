@@ -78,7 +78,7 @@ export class Gateway implements RequestHandler {
       case 'inspect':
         return this.inspect(request.regionId, decodeQuery(request.query));
       case 'describe':
-        return { kind: 'view', view: this.view(request.keyspace) };
+        return this.describe(request.keyspace);
       case 'status':
         return { kind: 'json', value: this.options.status() };
       case 'regions':
@@ -86,6 +86,21 @@ export class Gateway implements RequestHandler {
       case 'transferLeadership':
         return this.transfer(request.regionId, request.to);
     }
+  }
+
+  /**
+   * What is known here of a keyspace may be old, which later answers tell. That there is none is said only
+   * at a linearizable point of meta: a node that just started has not applied its log yet.
+   */
+  private async describe(keyspace: string | undefined): Promise<ClientAnswer> {
+    const view = this.view(keyspace);
+    const isMissing = keyspace !== undefined && keyspace !== '' && view.keyspaces.length === 0;
+    if (!isMissing) return { kind: 'view', view };
+    const point = await new Promise<ReadOutcome>((resolve) =>
+      this.options.host.read(metaRegionId, resolve),
+    );
+    if (point.kind !== 'ready') throw hostError(metaRegionId, point).withOutcome('definite');
+    return { kind: 'view', view: this.view(keyspace) };
   }
 
   private view(keyspace: string | undefined): ClusterView {
