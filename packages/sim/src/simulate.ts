@@ -9,6 +9,7 @@ import { createPrng, type NodeDescriptor, type NodeId, noAddress, type Prng } fr
 import { defaultTimings } from '@moku/node';
 import type { Bug } from './bugs.js';
 import { clientAddressOf } from './channel.js';
+import { checkLinearizable } from './check/linearizable.js';
 import { chooseDead, unequalRegions, whyRestless } from './converge.js';
 import { Faults } from './faults.js';
 import { KeyOracle } from './invariants/key-oracle.js';
@@ -56,6 +57,8 @@ const settleTimeoutMs = 20_000;
 /** Between two looks at all replicas, in events; more when there are more of them. */
 const eventsPerCheck = 100;
 const checksPerFullCheck = 20;
+/** Bound of the check for linearizability per key. */
+const configurationsMax = 200_000;
 
 /** Runs one seed. Resolves also when an invariant is broken; rejects for bugs of the simulator. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
@@ -140,8 +143,17 @@ class Simulation {
     if (this.workload.unexpected !== undefined) {
       this.report('clients see coded errors', String(this.workload.unexpected));
     }
+    this.checkHistory();
     if (this.failure !== undefined) this.watch.describe();
     this.trace.note(`end ${this.workload.operations} ${scheduler.eventsRun}`);
+  }
+
+  /** What cannot be decided counts as broken. */
+  private checkHistory(): void {
+    if (this.failure !== undefined) return;
+    const { events } = this.workload.history;
+    const { verdict } = checkLinearizable(events, { configurationsMax });
+    if (verdict.verdict !== 'pass') this.report('linearizability', JSON.stringify(verdict));
   }
 
   result(): SimulationResult {

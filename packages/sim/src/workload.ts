@@ -5,6 +5,7 @@
 import { type Clock, isMokuError, type Prng } from '@moku/base';
 import { ClientDatabase, type Keyspace } from '@moku/client';
 import { type ChannelOptions, clientAddressOf, dialSimulated } from './channel.js';
+import { HistoryRecorder, type OpenOperation } from './check/recorder.js';
 import type { KeyOracle } from './invariants/key-oracle.js';
 import type { Scheduler } from './scheduler.js';
 import type { Trace } from './trace.js';
@@ -28,6 +29,8 @@ export class Workload {
   operations = 0;
   acknowledged = 0;
   openCalls = 0;
+  /** Everything that was asked and answered, for the checkers. */
+  readonly history: HistoryRecorder;
   /** An error that no client should see. */
   unexpected: unknown;
   private readonly options: WorkloadOptions;
@@ -40,6 +43,7 @@ export class Workload {
   constructor(options: WorkloadOptions) {
     this.options = options;
     this.clock = clientClock(options.scheduler);
+    this.history = new HistoryRecorder(() => options.scheduler.nowMs);
     const { channels, clients, prng } = options;
     const seeds = channels.nodes.map(({ nodeId }) => clientAddressOf(nodeId));
     for (let i = 0; i < clients; i++) {
@@ -74,8 +78,8 @@ export class Workload {
       for (let key = 0; key < this.options.keysPerClient; key++) {
         const name = `c${client}/k${key}`;
         // One after the other on purpose: a client waits for its answers.
-        await this.put(keyspace, name, timeoutMs);
-        await this.get(keyspace, name, timeoutMs);
+        await this.put(keyspace, client, name, timeoutMs);
+        await this.get(keyspace, client, name, timeoutMs);
       }
     });
     const ended = await Promise.allSettled(all);
@@ -109,24 +113,35 @@ export class Workload {
     const { clients, keysPerClient } = this.options;
     const timeoutMs = 500 + prng.below(9_500);
     const kind = prng.below(10);
-    if (kind < 4) return this.put(keyspace, `c${client}/k${prng.below(keysPerClient)}`, timeoutMs);
+    if (kind < 4) {
+      const own = `c${client}/k${prng.below(keysPerClient)}`;
+      return this.put(keyspace, client, own, timeoutMs);
+    }
     if (kind < 5) return this.putOnce(keyspace, client, timeoutMs);
     const key = `c${prng.below(clients)}/k${prng.below(keysPerClient)}`;
-    return this.get(keyspace, key, timeoutMs);
+    return this.get(keyspace, client, key, timeoutMs);
   }
 
-  private async put(keyspace: Keyspace<string>, key: string, timeoutMs: number): Promise<void> {
+  private async put(
+    keyspace: Keyspace<string>,
+    client: number,
+    key: string,
+    timeoutMs: number,
+  ): Promise<void> {
     const { oracle, scheduler, trace } = this.options;
     this.sequence += 1;
     const value = `${this.sequence}`;
     this.operations += 1;
     const write = oracle.begin(key, value, scheduler.nowMs);
+    const operation = this.history.invoke(client, 'write', key, value);
     try {
       await keyspace.put(key, value, { timeoutMs });
     } catch (error) {
-      if (isMokuError(error) && error.outcome === 'definite') write.never();
+      if (isCertain(error)) write.never();
+      endFailed(operation, error);
       throw error;
     }
+    operation.ok(null);
     write.acknowledged(scheduler.nowMs);
     this.acknowledged += 1;
     trace.note(`put ${key}=${value}`);
@@ -136,17 +151,37 @@ export class Workload {
     this.sequence += 1;
     const key = `once/${client}/${this.sequence}`;
     this.operations += 1;
-    const result = await keyspace.put(key, 'x', { timeoutMs, ifAbsent: true });
-    if (!result.applied) this.options.oracle.refusedByItself(key);
+    const operation = this.history.invoke(client, 'putIfAbsent', key, 'x');
+    try {
+      const result = await keyspace.put(key, 'x', { timeoutMs, ifAbsent: true });
+      operation.ok(result.applied);
+      if (!result.applied) this.options.oracle.refusedByItself(key);
+    } catch (error) {
+      endFailed(operation, error);
+      throw error;
+    }
     this.acknowledged += 1;
     this.options.trace.note(`once ${key}`);
   }
 
-  private async get(keyspace: Keyspace<string>, key: string, timeoutMs: number): Promise<void> {
+  private async get(
+    keyspace: Keyspace<string>,
+    client: number,
+    key: string,
+    timeoutMs: number,
+  ): Promise<void> {
     const { oracle, scheduler, trace } = this.options;
     const invokedMs = scheduler.nowMs;
     this.operations += 1;
-    const value = await keyspace.get(key, { timeoutMs });
+    const operation = this.history.invoke(client, 'read', key, null);
+    let value: string | undefined;
+    try {
+      value = await keyspace.get(key, { timeoutMs });
+    } catch (error) {
+      endFailed(operation, error);
+      throw error;
+    }
+    operation.ok(value ?? null);
     oracle.observe(key, value, invokedMs, scheduler.nowMs);
     trace.note(`get ${key}=${value ?? ''}`);
   }
@@ -156,6 +191,15 @@ export class Workload {
       this.clock.after(ms, resolve);
     });
   }
+}
+
+function isCertain(error: unknown): boolean {
+  return isMokuError(error) && error.outcome === 'definite';
+}
+
+function endFailed(operation: OpenOperation, error: unknown): void {
+  if (isCertain(error)) operation.fail();
+  else operation.info();
 }
 
 function clientClock(scheduler: Scheduler): Clock {
