@@ -70,8 +70,8 @@ function violationOfPair(
   const leaderView = link.views[end];
   const followerView = link.views[1 - end]!;
   if (leaderView !== 1 || followerView !== 1) {
-    const isEnding = followerView === 2 || (link.isUp && leaderView === 2 && followed === 0);
-    if (followed > 0 && !isEnding) {
+    // View 2: the end of its session is on the way.
+    if (followed > 0 && followerView !== 2) {
       return `K2: node ${follower} is attached to node ${leader}, whose session is another`;
     }
     return undefined;

@@ -24,6 +24,8 @@ import {
 
 /** Steps within which a world without faults comes to rest. */
 const healingStepsMax = 400;
+/** How often a delivery is chosen in a long way, other events being chosen once. */
+const deliveryWeight = 6;
 
 export interface Finding {
   /** The shortest way; each step as `parseEvent` reads it. From the situation's start. */
@@ -103,6 +105,32 @@ export class Search {
       violation = world.violation ?? violationOf(world.parts, state);
     }
     return violation ?? this.heal(canonical(world.parts, state).least);
+  }
+
+  /**
+   * One long way from the start: number c takes enabled event number c modulo their number, deliveries
+   * counted several times since they keep the world going. Returns what it, or healing, breaks.
+   */
+  walk(choices: readonly number[]): Finding | undefined {
+    const { world } = this;
+    const { parts, bounds } = world;
+    const trace: string[] = [];
+    let { state } = this.start();
+    for (const choice of choices) {
+      const enabled = enabledEvents(parts, bounds, state);
+      const deliveries = enabled.filter((event) => eventNames[event >> 4] === 'deliver');
+      for (let i = 1; i < deliveryWeight; i++) enabled.push(...deliveries);
+      const event = enabled[choice % enabled.length];
+      if (event === undefined) break;
+      const after = world.after(state, event, true);
+      if (after === undefined) continue;
+      trace.push(eventText(event));
+      const violation = world.violation ?? violationOf(parts, after);
+      if (violation !== undefined) return { trace, violation };
+      state = after;
+    }
+    const unhealed = this.heal(state);
+    return unhealed === undefined ? undefined : { trace: [...trace, 'heal'], violation: unhealed };
   }
 
   private progress(): Progress {

@@ -2,11 +2,26 @@
  * The exhaustive exploration of the claims protocol: every range of the gate's form to its last state,
  * every rule dropped. One story per range, so that each has a bound of its own.
  */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { rangesOf, variants } from '../../src/explore/forms.js';
-import { rules } from '../../src/explore/rules.js';
+import { type ExploreBounds, rules } from '../../src/explore/rules.js';
 import { Search, type SearchResult } from '../../src/explore/search.js';
 
+const wide: ExploreBounds = {
+  termMax: 15,
+  proposeIndexMax: 20,
+  faultsMax: 15,
+  crashesMax: 3,
+  replacementsMax: 2,
+  failuresMax: 4,
+  heartbeatsMax: 15,
+  claimsMax: 12,
+  queueMax: 8,
+  doAllBeat: true,
+  isDiskSlow: false,
+};
+const seed = 20_251;
 /** A range takes 1–7 s of an idle core. */
 const timeoutMs = 60_000;
 
@@ -26,6 +41,27 @@ describe('every state within reach is safe and has a way back', () => {
       expect(result.finding).toBeUndefined();
       expect(result.isComplete).toBe(true);
       expect(result.states).toBeGreaterThan(leastStates[name]!);
+    });
+  }
+});
+
+describe('long ways beyond what can be exhausted', () => {
+  for (const isDiskSlow of [false, true]) {
+    it(`are safe and lead back, ${isDiskSlow ? 'a slow' : 'a fast'} disk`, {
+      timeout: timeoutMs,
+    }, () => {
+      const bounds = { ...wide, isDiskSlow };
+      const search = new Search({
+        ...{ bounds, drop: 'none', situation: [] },
+        ...{ statesMax: 1, onProgress: () => {} },
+      });
+      const choices = fc.array(fc.nat(), { minLength: 20, maxLength: 120, size: 'max' });
+      fc.assert(
+        fc.property(choices, (ways) => {
+          expect(search.walk(ways)).toBeUndefined();
+        }),
+        { seed, numRuns: 150 },
+      );
     });
   }
 });
