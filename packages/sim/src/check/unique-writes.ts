@@ -27,7 +27,6 @@ interface Cluster {
   readonly writeLine: number;
   firstReturnLine: number;
   lastInvokeLine: number;
-  isRead: boolean;
 }
 
 export type UniqueWritesResult =
@@ -60,7 +59,7 @@ function clustersOf(operations: readonly Operation[]): Map<string, Cluster> | un
 }
 
 function clusterOf(value: Json, writeLine: number, firstReturnLine: number): Cluster {
-  return { value, writeLine, firstReturnLine, lastInvokeLine: writeLine, isRead: false };
+  return { value, writeLine, firstReturnLine, lastInvokeLine: writeLine };
 }
 
 /** Z1; adds the reads to their clusters. */
@@ -77,7 +76,6 @@ function readError(
     if (returnLine < cluster.writeLine) {
       return `${read} ended before its write was invoked in line ${cluster.writeLine}`;
     }
-    cluster.isRead = true;
     cluster.firstReturnLine = Math.min(cluster.firstReturnLine, returnLine);
     cluster.lastInvokeLine = Math.max(cluster.lastInvokeLine, invokeLine);
   }
@@ -86,9 +84,8 @@ function readError(
 
 function zonesOf(clusters: ReadonlyMap<string, Cluster>): Zone[] {
   const zones: Zone[] = [];
-  for (const { value, firstReturnLine, lastInvokeLine, isRead } of clusters.values()) {
-    // What neither returned nor was read may never have happened; the start needs no moment.
-    if (!isRead && !Number.isFinite(firstReturnLine)) continue;
+  for (const { value, firstReturnLine, lastInvokeLine } of clusters.values()) {
+    // What neither returned nor was read has a zone without end, which lies within no other.
     zones.push({
       name: value === null ? 'absent' : JSON.stringify(value),
       isForward: firstReturnLine < lastInvokeLine,

@@ -47,6 +47,10 @@ export const rightRegisters: readonly Row[] = [
   ['two keys, each in its own order', '0-1 w 1; 0-1 y: w 2; 2-3 r 1; 2-3 y: r 2'],
   ['two keys, whose orders need not agree', '0-9 w 1; 0-9 y: w 1; 1-2 r 1; 3-4 y: r -; 5-6 y: r 1'],
   ['an unanswered delete between two reads that disagree', '0-1 w 1; 2-? del; 4-5 r 1; 6-7 r -'],
+  [
+    'two unanswered deletes, both took effect',
+    '0-1 w 1; 2-? del; 2-? del; 4-5 r -; 6-7 w 2; 8-9 r 2; 10-11 r -',
+  ],
   ['a read that outlasts everything finds an old value', '0-1 w 1; 2-20 r 1; 4-5 w 2; 6-7 del'],
 ];
 
@@ -100,5 +104,9 @@ export const wrongRegisters: readonly Row[] = [
     '0-9 w 1; 0-9 w 2; 1-2 r 1; 3-4 r 2; 5-6 r 1',
   ],
   ['absent in the midst of a write that was seen', '0-20 w 1; 1-2 r 1; 3-4 r -; 5-6 r 1'],
+  [
+    'one unanswered delete, two disappearances',
+    '0-1 w 1; 2-? del; 4-5 r -; 6-7 w 2; 8-9 r 2; 10-11 r -',
+  ],
   ['a late cas sees what was overwritten', '0-1 w 1; 2-3 w 2; 4-9 cas 1 3; 10-11 r 3'],
 ];
