@@ -49,20 +49,11 @@ const gateRanges: readonly ExploreRange[] = [
 ];
 
 const longRanges: readonly ExploreRange[] = [
-  {
-    name: 'two faults, an entry, a heartbeat, a slow disk',
-    bounds: { ...narrow, faultsMax: 2, proposeIndexMax: 2, heartbeatsMax: 1, isDiskSlow: true },
-  },
-  { name: 'three faults', bounds: { ...narrow, faultsMax: 3, crashesMax: 2 } },
-  {
-    name: 'a term change, an entry and two heartbeats',
-    bounds: { ...narrow, termMax: 2, faultsMax: 0, proposeIndexMax: 2, heartbeatsMax: 2 },
-  },
+  { name: 'three faults', bounds: { ...narrow, faultsMax: 3, crashesMax: 2, queueMax: 4 } },
   {
     name: 'a term change, a fault, a heartbeat',
-    bounds: { ...narrow, termMax: 2, heartbeatsMax: 1 },
+    bounds: { ...narrow, termMax: 2, heartbeatsMax: 1, queueMax: 4 },
   },
-  { name: 'two term changes and a fault', bounds: { ...narrow, termMax: 3 } },
 ];
 
 export const rangesOf: Readonly<Record<ExploreForm, readonly ExploreRange[]>> = {
