@@ -101,6 +101,7 @@ export class Chaos {
 }
 
 const acts: Record<string, Act> = {
+  nothing: () => {},
   deliver: ({ group }, a) => {
     if (group.network.length > 0) group.deliverAt(a % group.network.length);
   },
@@ -228,7 +229,9 @@ const acts: Record<string, Act> = {
   },
 };
 
+/** `nothing` is first, so that shrinking a move to zeros takes it out. */
 const weights: Record<string, number> = {
+  nothing: 1,
   deliver: 12,
   deliverFirst: 14,
   duplicate: 2,

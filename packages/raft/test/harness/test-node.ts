@@ -121,7 +121,9 @@ export class TestNode {
     const recovered = this.store.recovered().regions[0];
     assert(recovered !== undefined, 'the region was recovered');
     const { installed } = this;
-    if (installed !== undefined && recovered.lastIndex < installed.index) {
+    const held = installed && this.store.region(regionId)?.term(installed.index);
+    const isBelow = installed !== undefined && recovered.truncatedIndex < installed.index;
+    if (installed !== undefined && isBelow && held !== installed.term) {
       this.finishInstall(installed, recovered.hardState);
       return;
     }
