@@ -53,7 +53,7 @@ export interface SimulationResult {
 
 /** Within this much virtual time after the last fault everything is well again. */
 const livenessMs = 60_000;
-const settleTimeoutMs = 20_000;
+const settleTimeoutMs = 50_000;
 /** Between two looks at all replicas, in events; more when there are more of them. */
 const eventsPerCheck = 100;
 const checksPerFullCheck = 20;
