@@ -258,6 +258,32 @@ export function databaseSuite(
       expect(await keysOf(space.scan())).toEqual([]);
     });
 
+    it('refuses arguments of wrong types by name, definitely', async () => {
+      // As a caller in plain JavaScript would.
+      const space = (await keyspace<unknown>()) as unknown as Record<
+        string,
+        (...a: unknown[]) => Promise<unknown>
+      >;
+      const cases: [string, unknown[]][] = [
+        ['get', [7]],
+        ['put', [null, 1]],
+        ['put', ['k', 1, 'options']],
+        ['put', ['k', 1, { signal: 5 }]],
+        ['batch', [null]],
+        ['batch', [[null]]],
+        ['getMany', ['keys']],
+        ['getMany', [null]],
+        ['putMany', [null]],
+        ['putMany', [{ a: 1 }]],
+        ['putMany', [['ab', 'cd']]],
+        ['scanPage', ['options']],
+      ];
+      for (const [method, args] of cases) {
+        const call = (async () => space[method]?.(...args))();
+        expect([method, await codeOf(call)]).toEqual([method, 'INVALID_ARGUMENT definite']);
+      }
+    });
+
     it('takes keys and values as large as the limits', async () => {
       const space = await keyspace<Uint8Array>({ values: 'bytes' });
       const key = 'k'.repeat(limits.keyBytesMax);

@@ -6,6 +6,7 @@
  */
 import { MokuError, type RegionId } from '@moku/base';
 import type { Operation, RecordFound } from '@moku/kv';
+import { checkPair } from './arguments.js';
 import type { Key } from './database.js';
 import type { Deadline } from './deadline.js';
 import type { RemoteKeyspace } from './keyspace.js';
@@ -29,7 +30,9 @@ export async function putMany<T>(
 ): Promise<{ readonly written: number }> {
   const lanes = new WriteLanes(keyspace, deadline);
   try {
-    for (const [key, value] of records) {
+    for (const record of records) {
+      checkPair(record, 'records');
+      const [key, value] = record;
       const operation = keyspace.operation({ type: 'put', key, value });
       const region = await keyspace.regionOf(operation.key, deadline);
       lanes.add(region.regionId, operation);

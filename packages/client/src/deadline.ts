@@ -5,6 +5,7 @@
 import { setMaxListeners } from 'node:events';
 import { type Clock, limits, MokuError, type Prng, type TimerHandle } from '@moku/base';
 import { AbortWatch } from '@moku/transport';
+import { checkOptions, checkSignal } from './arguments.js';
 import type { CallOptions } from './database.js';
 
 const defaultTimeoutMs = 30_000;
@@ -26,6 +27,8 @@ export class Deadline {
 
   constructor(shared: CallsShared, options: CallOptions | undefined) {
     const { clock, prng, callers } = shared;
+    checkOptions(options);
+    checkSignal(options?.signal);
     const timeoutMs = options?.timeoutMs ?? defaultTimeoutMs;
     if (!Number.isFinite(timeoutMs) || timeoutMs < 1 || timeoutMs > limits.timeoutMsMax) {
       throw new MokuError('INVALID_ARGUMENT', {

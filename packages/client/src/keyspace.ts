@@ -10,6 +10,7 @@ import {
   type Timestamp,
 } from '@moku/base';
 import { type Condition, contains, type Operation, type RecordFound, storedKey } from '@moku/kv';
+import { checkArray, checkIterable, checkOptions } from './arguments.js';
 import { getMany, putMany } from './bulk.js';
 import type { ClientCore } from './core.js';
 import type {
@@ -82,6 +83,7 @@ export class RemoteKeyspace<T> implements Keyspace<T> {
     operations: readonly BatchOperation<T>[],
     options?: CallOptions,
   ): Promise<BatchResult> {
+    checkArray(operations, 'operations');
     if (operations.length === 0 || operations.length > limits.batchOpsMax) {
       const count = operations.length;
       throw new MokuError('BATCH_TOO_LARGE', {
@@ -113,14 +115,20 @@ export class RemoteKeyspace<T> implements Keyspace<T> {
   }
 
   getMany(keys: readonly Key[], options?: CallOptions): Promise<(T | undefined)[]> {
-    return this.core.calls.run(options, (deadline) => getMany(this, keys, deadline));
+    return this.core.calls.run(options, async (deadline) => {
+      checkArray(keys, 'keys');
+      return getMany(this, keys, deadline);
+    });
   }
 
   putMany(
     records: Iterable<readonly [Key, T]>,
     options?: CallOptions,
   ): Promise<{ readonly written: number }> {
-    return this.core.calls.run(options, (deadline) => putMany(this, records, deadline));
+    return this.core.calls.run(options, async (deadline) => {
+      checkIterable(records, 'records');
+      return putMany(this, records, deadline);
+    });
   }
 
   scanPage(
@@ -130,6 +138,7 @@ export class RemoteKeyspace<T> implements Keyspace<T> {
   }
 
   async *scan(options: ScanOptions = {}): AsyncGenerator<Found<T>, void, undefined> {
+    checkOptions(options);
     let cursor: string | undefined;
     let left = options.limit ?? Number.POSITIVE_INFINITY;
     do {
@@ -151,6 +160,7 @@ export class RemoteKeyspace<T> implements Keyspace<T> {
   }
 
   operation(operation: BatchOperation<T>): Operation {
+    checkOptions(operation, 'operation');
     const key = this.stored(operation.key);
     const condition = conditionOf(operation);
     if (operation.type === 'delete') return { type: 'delete', key, condition };

@@ -17,9 +17,12 @@ export interface ConnectOptions {
  * Throws INVALID_ARGUMENT naming `nodes` when it is empty or holds no host:port.
  */
 export function connect(options: ConnectOptions): Database {
-  const { nodes } = options;
+  const nodes: unknown = (options as ConnectOptions | null | undefined)?.nodes;
   if (!Array.isArray(nodes) || nodes.length === 0) {
-    throw new MokuError('INVALID_ARGUMENT', { field: 'nodes', count: nodes?.length ?? 0, min: 1 });
+    throw new MokuError('INVALID_ARGUMENT', {
+      field: 'nodes',
+      rule: 'an array of host:port, at least one',
+    });
   }
   for (const address of nodes) parseAddress(address, 'nodes');
   return new ClientDatabase({

@@ -63,6 +63,9 @@ export async function open(options: OpenOptions): Promise<EmbeddedDatabase> {
 }
 
 function startOptions(options: OpenOptions): StartOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw new MokuError('INVALID_ARGUMENT', { field: 'options', rule: 'an object with dir' });
+  }
   const { dir, cluster, admin, timings, onFatal } = options;
   if (typeof dir !== 'string' || dir === '') {
     throw new MokuError('INVALID_ARGUMENT', { field: 'dir', rule: 'a path that is not empty' });

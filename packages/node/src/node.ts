@@ -51,6 +51,8 @@ export interface NodeAdapters {
   readonly transport: Transport;
   /** The node cannot go on; the owner ends the process (or, embedded, fails every call). */
   readonly onFatal: (error: Error) => void;
+  /** What the adapters say of themselves, as plain JSON: shown with the node's own status. */
+  readonly adapterStatus?: () => Readonly<Record<string, unknown>>;
   /** What operators and tests may want to know; never called per request. */
   readonly onEvent?: (event: NodeEvent, details: Readonly<Record<string, unknown>>) => void;
 }
@@ -132,7 +134,9 @@ class Node implements MokuNode {
   }
 
   status(): NodeStatus {
-    return nodeStatus(this.config, this.host, this.metaMachine(), this.adapters.log.health());
+    const { log, adapterStatus } = this.adapters;
+    const status = nodeStatus(this.config, this.host, this.metaMachine(), log.health());
+    return { ...status, ...adapterStatus?.() };
   }
 
   isReady(): boolean {

@@ -51,7 +51,7 @@ export interface RunningNode {
   readonly clientAddress: string | undefined;
   readonly peerAddress: string | undefined;
   readonly adminAddress: string | undefined;
-  status(): NodeStatus & { readonly links: unknown };
+  status(): NodeStatus;
   isReady(): boolean;
   /** Hands over leaderships, drains, flushes, closes. `graceMs` (default 5,000) bounds the handover. */
   close(graceMs?: number): Promise<void>;
@@ -117,6 +117,7 @@ async function start(options: StartOptions, opened: Opened): Promise<RunningNode
   refuseAmnesia(log, dir);
   const engine = await openEngine({ dir });
   opened.add(() => engine.close());
+  refuseLostLog(log, engine, dir);
   const links = await openLinks(options, log);
   if (links !== undefined) opened.add(() => links.close());
   const onFatal = options.onFatal ?? throwOutside;
@@ -127,6 +128,7 @@ async function start(options: StartOptions, opened: Opened): Promise<RunningNode
     engine,
     transport: links ?? noTransport,
     onFatal,
+    adapterStatus: () => ({ links: links?.status() ?? [], engine: engine.stats() }),
     onEvent: (event, details) => {
       const { logger } = options;
       if (event === 'replicaFailed') logger?.warn(details, 'a replica is out of service');
@@ -136,7 +138,7 @@ async function start(options: StartOptions, opened: Opened): Promise<RunningNode
   // Its loop runs from now on: it must not outlive a start that fails, or what it was wired to.
   opened.add(() => node.close(0));
   const servers = await openServers(options, node, opened);
-  return running(node, { opened, links, engine, ...servers });
+  return running(node, { opened, links, ...servers });
 }
 
 /**
@@ -147,6 +149,17 @@ function refuseAmnesia(log: SqliteLogStore, dir: string): void {
   if (log.isAmnesiac) {
     throw new MokuError('LOG_AMNESIA', { field: 'dir', dir, rule: 'synced log data is missing' });
   }
+}
+
+/** A new log beside old data: what the log promised (votes, entries) is forgotten. */
+function refuseLostLog(log: SqliteLogStore, engine: SqliteEngine, dir: string): void {
+  if (log.incarnation > 1 || engine.replicas().every((replica) => replica.appliedIndex === 0))
+    return;
+  throw new MokuError('LOG_AMNESIA', {
+    field: 'log.db',
+    dir,
+    rule: 'data.db needs the log it came from',
+  });
 }
 
 async function openLinks(options: StartOptions, log: SqliteLogStore): Promise<Links | undefined> {
@@ -210,9 +223,9 @@ async function openServers(
 
 function running(
   node: MokuNode,
-  parts: Servers & { opened: Opened; links: Links | undefined; engine: SqliteEngine },
+  parts: Servers & { opened: Opened; links: Links | undefined },
 ): RunningNode {
-  const { opened, links, requests, admin, engine } = parts;
+  const { opened, links, requests, admin } = parts;
   let closing: Promise<void> | undefined;
   return {
     nodeId: node.nodeId,
@@ -220,7 +233,7 @@ function running(
     clientAddress: requests === undefined ? undefined : formatAddress(requests.address),
     peerAddress: links === undefined ? undefined : formatAddress(links.address),
     adminAddress: admin?.address,
-    status: () => ({ ...node.status(), links: links?.status() ?? [], engine: engine.stats() }),
+    status: () => node.status(),
     isReady: () => node.isReady(),
     close(graceMs = 5_000) {
       closing ??= node.close(graceMs).then(() => opened.close());

@@ -45,6 +45,8 @@ describe('the admin port', () => {
     const status = JSON.parse((await ask('/status')).text);
     expect(status).toMatchObject({ clusterId: 'admin', node: { nodeId: 1, regions: 1 } });
     expect(status.process.rssBytes).toBeGreaterThan(1e6);
+    // A node that is alone has no links, and says so.
+    expect(status).toMatchObject({ links: [], engine: { overlayBytes: expect.any(Number) } });
     const withRegions = JSON.parse((await ask('/status?regions')).text);
     expect(withRegions.regions).toMatchObject([{ regionId: 0, role: 'leader', why: [] }]);
   });

@@ -43,6 +43,9 @@ const usageCodes: ReadonlySet<ErrorCode> = new Set([
   'DIR_FOREIGN',
   'DIR_FORMAT_NEWER',
   'PORT_IN_USE',
+  'LOG_CORRUPT',
+  'LOG_AMNESIA',
+  'ENGINE_CORRUPT',
 ]);
 
 /** The exit code that an error stands for. */
