@@ -51,6 +51,17 @@ const gateRanges: readonly ExploreRange[] = [
 const longRanges: readonly ExploreRange[] = [
   { name: 'three faults', bounds: { ...narrow, faultsMax: 3, crashesMax: 2, queueMax: 4 } },
   {
+    name: 'a term change, an entry, a heartbeat',
+    bounds: {
+      ...narrow,
+      termMax: 2,
+      faultsMax: 0,
+      proposeIndexMax: 2,
+      heartbeatsMax: 1,
+      queueMax: 4,
+    },
+  },
+  {
     name: 'a term change, a fault, a heartbeat',
     bounds: { ...narrow, termMax: 2, heartbeatsMax: 1, queueMax: 4 },
   },
