@@ -51,7 +51,7 @@ export interface SnapshotsOutParts {
 /** Chunks of one stream per turn. */
 const chunksPerTurnMax = 8;
 /** Ticks without progress (nothing taken by the socket, no acknowledgement) until a stream is given up. */
-const idleTicksMax = 600;
+const idleTicksMax = 200;
 const noBytes = new Uint8Array(0);
 
 export class SnapshotsOut {
