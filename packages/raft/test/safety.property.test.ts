@@ -84,7 +84,7 @@ test('the random moves reach what they are meant to reach', () => {
   const prng = createPrng(seed);
   const group = withJoiners(7);
   const chaos = new Chaos(group, { withConfChanges: true });
-  for (let i = 0; i < 20_000; i++) {
+  for (let i = 0; i < 30_000; i++) {
     chaos.move([prng.below(moveKinds), prng.below(256), prng.below(256)]);
   }
   converge(group);
@@ -99,6 +99,6 @@ test('the random moves reach what they are meant to reach', () => {
     'transferred',
     'read',
   ]) {
-    expect(chaos.counts[name] ?? 0, `${name}, seed ${seed}`).toBeGreaterThan(5);
+    expect(chaos.counts[name] ?? 0, `${name}, seed ${seed}`).toBeGreaterThan(2);
   }
 });

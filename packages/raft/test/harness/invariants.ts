@@ -122,10 +122,10 @@ export class Invariants {
     assert(this.committed.length === index - 1, `commit of ${index} was noticed in order`);
     this.committed.push({ entry, term: node.raft.term });
     const holders = nodes.filter((each) => holdsSynced(each, entry)).map((each) => each.id);
-    // A configuration is applied a little after it is committed: one of the two holds.
-    const confStates = [node.raft.confState, ...nodes.map((each) => each.raft.confState)];
+    // A follower hears of a commit that its leader counted in an earlier configuration than its own, or a later.
+    const confStates = nodes.flatMap((each) => [each.confBefore, each.raft.confState]);
     assert(
-      confStates.some((confState) => isQuorum(confState, holders)),
+      confStates.some((confState) => confState.voters.length > 0 && isQuorum(confState, holders)),
       `durability: ${entry.term}/${index} committed on ${node.id}, synced on ${holders.join(' ')}`,
     );
   }

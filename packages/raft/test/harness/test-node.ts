@@ -53,6 +53,8 @@ export class TestNode {
   wanted: SnapshotMeta | undefined = undefined;
   answered: { readonly context: number; readonly index: number }[] = [];
   refused: number[] = [];
+  /** The configuration before the last turn applied anything: what was committed by then was counted in it. */
+  confBefore: ConfState = noConf;
   private held: Held[] = [];
   private batch = 0;
   private durableBatch = 0;
@@ -152,6 +154,7 @@ export class TestNode {
     look: (ready: Ready) => void = () => {},
   ): Ready | undefined {
     if (!this.raft.hasReady()) return undefined;
+    this.confBefore = this.raft.confState;
     const ready = this.raft.ready();
     look(ready);
     const write: { -readonly [K in keyof RegionWrite]: RegionWrite[K] } = { regionId };
