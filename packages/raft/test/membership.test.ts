@@ -249,6 +249,21 @@ describe('changes in a group', () => {
     expect(group.node(1).raft.term).toBe(1);
   });
 
+  test('a former voter that leads takes nothing, and steps down when its first entry is applied', () => {
+    const lone = new Lone();
+    const data = encodeConfChange(change(['remove 1']));
+    lone.append(2, 1, '0/0', [{ term: 1, index: 1, kind: 'confChange', data }], 1).settle();
+    lone.lead([2, 3]);
+    expect(lone.raft.role).toBe('leader');
+    expect(lone.raft.propose(Uint8Array.of(1))).toEqual({ kind: 'busy' });
+    expect(lone.raft.proposeConfChange(change(['add 4']))).toEqual({ kind: 'busy' });
+    lone.acknowledge(2, 2).settle();
+    expect([lone.raft.role, lone.raft.commitIndex]).toEqual(['leader', 1]);
+    lone.acknowledge(3, 2).settle();
+    expect([lone.raft.role, lone.raft.commitIndex]).toEqual(['follower', 2]);
+    expect(lone.hear('append').at(-1)).toMatchObject({ commitIndex: 2 });
+  });
+
   test('a removal lets what waits for the removed be committed', () => {
     const group = new Group([1, 2], [], { heartbeatTicks: 0 });
     const node = group.node(1);
