@@ -25,7 +25,16 @@ const vitest = (project, boundMs) => ({
   name: project,
   boundMs,
   tests: true,
-  commands: [[...bin('vitest', 'vitest.mjs'), 'run', '--project', project]],
+  commands: [
+    [
+      ...bin('vitest', 'vitest.mjs'),
+      'run',
+      '--config',
+      'test/vitest.config.ts',
+      '--project',
+      project,
+    ],
+  ],
 });
 const stages = [
   {

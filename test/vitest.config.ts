@@ -2,6 +2,7 @@
  * Three projects: `unit` (the packages and the scripts), `conformance` (one suite per contract, run
  * on every adapter) and `cluster` (real processes, one file at a time). Every test has a bound.
  */
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 const unitTimeoutMs = 20_000;
@@ -9,6 +10,7 @@ const conformanceTimeoutMs = 60_000;
 const clusterTimeoutMs = 180_000;
 
 export default defineConfig({
+  root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
     pool: 'forks',
     maxWorkers: 2,
