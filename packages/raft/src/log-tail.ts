@@ -13,7 +13,7 @@
  *     writes, so that an entry truncated and appended again is not taken for synced.
  *  T4 An array handed out is never changed afterwards.
  */
-import { assert, MokuError, type ReplicaId } from '@moku/base';
+import { assert, MokuError, noReplica, type ReplicaId } from '@moku/base';
 import type { RegionLog } from './contracts/log-store.js';
 import type { Entry } from './types.js';
 
@@ -140,6 +140,13 @@ export class LogTail {
     for (let i = 0; i < writes.length; i++) {
       if (writes[i]!.lastIndex >= from) writes[i]!.lastIndex = from - 1;
     }
+  }
+
+  /** What RegionLog holds from the start, hard state included, is not synced yet. */
+  nothingSynced(): void {
+    this.stableIndex = 0;
+    this.durableTerm = 0;
+    this.durableVote = noReplica;
   }
 
   /** The RegionLog was restarted behind (index, term): nothing of the former log counts any more. */

@@ -71,6 +71,11 @@ export interface RaftConfig {
   readonly confStateIndex?: number;
   /** In [log.firstIndex() - 1, log.lastIndex()]. */
   readonly appliedIndex: number;
+  /**
+   * True when the log and the hard state given here are still on their way to the disk, in the batch of the
+   * first Ready or an earlier one: nothing is promised on them before. Default false: they are synced.
+   */
+  readonly isLogUnsynced?: boolean;
   /** Narrower bounds, for tests. */
   readonly limits?: Partial<RaftLimits>;
 }
@@ -108,6 +113,10 @@ export class Raft {
     core.applyingIndex = appliedIndex;
     core.lastConfIndex = tail.lastIndex;
     core.confStateIndex = confStateIndex;
+    if (config.isLogUnsynced === true) {
+      tail.nothingSynced();
+      core.isRestartUnsynced = true;
+    }
     core.isFormerVoter = isRemoved(confState, replicaId);
     core.leaderElapsed = electionTicks;
     core.resetElectionTimer();

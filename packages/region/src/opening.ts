@@ -5,7 +5,8 @@
  * Invariants:
  *  N1 A replica id that is tombstoned, or older than the recovered one, never lives here again.
  *  N2 A state ahead of its log came from a snapshot whose log was not restarted yet: the log is
- *     restarted behind it, since what is applied is committed.
+ *     restarted behind it, since what is applied is committed. Nothing is acknowledged or voted on what a
+ *     repaired or created log says before that is synced.
  */
 import {
   MokuError,
@@ -175,6 +176,7 @@ export class Opener {
       confState: plan.confState,
       confStateIndex: plan.confStateIndex,
       appliedIndex: machine.appliedIndex,
+      isLogUnsynced: plan.write !== undefined,
     });
     return new Replica({ descriptor, replicaId, machine, raft, log });
   }
