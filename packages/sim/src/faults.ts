@@ -3,19 +3,13 @@
  * class does not shift the others.
  */
 import type { NodeId, Prng } from '@moku/base';
-import type { SimNetwork } from './network.js';
+import type { SimCluster } from './cluster.js';
 import { type FaultClass, faultClasses } from './profile.js';
-import type { Scheduler } from './scheduler.js';
 import type { SimNode } from './sim-node.js';
-import type { Trace } from './trace.js';
 
 export interface FaultsOptions {
-  readonly scheduler: Scheduler;
-  readonly network: SimNetwork;
-  readonly nodes: readonly SimNode[];
-  readonly classes: ReadonlySet<FaultClass>;
+  readonly cluster: SimCluster;
   readonly prng: Prng;
-  readonly trace: Trace;
 }
 
 /** Mean pause between two faults of a class. */
@@ -33,22 +27,20 @@ const meanMs: Readonly<Record<FaultClass, number>> = {
 
 export class Faults {
   readonly counts: Record<FaultClass, number>;
-  /** Extra delay of one message, sync or request, as long as a fault lasts. */
-  slowNetworkMs = 0;
-  slowSyncMs = 0;
-  clientLossChance = 0;
-  private readonly options: FaultsOptions;
+  private readonly cluster: SimCluster;
+  private readonly prng: Prng;
   private isOver = false;
 
-  constructor(options: FaultsOptions) {
-    this.options = options;
+  constructor({ cluster, prng }: FaultsOptions) {
+    this.cluster = cluster;
+    this.prng = prng;
     this.counts = Object.fromEntries(faultClasses.map((each) => [each, 0])) as typeof this.counts;
   }
 
   start(): void {
-    const { classes, prng } = this.options;
+    const { classes } = this.cluster.profile;
     for (const each of faultClasses) {
-      const stream = prng.split();
+      const stream = this.prng.split();
       if (classes.has(each)) this.plan(each, stream);
     }
   }
@@ -56,11 +48,12 @@ export class Faults {
   /** No more faults; clogged links are freed. Nodes that are down stay so. */
   stop(): void {
     this.isOver = true;
-    this.slowNetworkMs = 0;
-    this.slowSyncMs = 0;
-    this.clientLossChance = 0;
-    this.options.network.freeAll();
-    for (const node of this.options.nodes) {
+    const { disturbance } = this.cluster;
+    disturbance.slowNetworkMs = 0;
+    disturbance.slowSyncMs = 0;
+    disturbance.clientLossChance = 0;
+    this.cluster.network.freeAll();
+    for (const node of this.cluster.nodes) {
       node.setRate(1);
       node.disk.mend();
     }
@@ -69,14 +62,14 @@ export class Faults {
   /** A node that ended comes back later, also after the last fault, unless it is to stay dead. */
   restartLater(node: SimNode, prng: Prng): void {
     const delayMs = 100 + prng.unit() ** 3 * 15_000;
-    this.options.scheduler.after(delayMs, () => {
+    this.cluster.scheduler.after(delayMs, () => {
       if (!node.isRunning && !node.isRetired) node.start();
     });
   }
 
   private plan(each: FaultClass, prng: Prng): void {
     const delayMs = -Math.log(1 - prng.unit()) * meanMs[each];
-    this.options.scheduler.after(delayMs, () => {
+    this.cluster.scheduler.after(delayMs, () => {
       if (this.isOver) return;
       this.counts[each] += 1;
       this.inject(each, prng);
@@ -86,13 +79,13 @@ export class Faults {
 
   /** Ends a fault after `ms`, unless all are over by then. */
   private during(ms: number, end: () => void): void {
-    this.options.scheduler.after(ms, () => {
+    this.cluster.scheduler.after(ms, () => {
       if (!this.isOver) end();
     });
   }
 
   private inject(each: FaultClass, prng: Prng): void {
-    const { nodes, trace, network } = this.options;
+    const { nodes, trace, network, disturbance } = this.cluster;
     const node = nodes[prng.below(nodes.length)]!;
     const lastsMs = 50 + prng.unit() ** 2 * 8_000;
     trace.note(`fault ${each} ${node.nodeId} ${lastsMs.toFixed(0)}`);
@@ -107,9 +100,9 @@ export class Faults {
         this.disturbClock(node, prng);
         return;
       case 'syncDelay':
-        this.slowSyncMs = prng.unit() ** 3 * 30_000;
+        disturbance.slowSyncMs = prng.unit() ** 3 * 30_000;
         this.during(lastsMs, () => {
-          this.slowSyncMs = 0;
+          disturbance.slowSyncMs = 0;
         });
         return;
       case 'syncFailure':
@@ -125,21 +118,21 @@ export class Faults {
         this.reset(node, prng);
         return;
       case 'delay':
-        this.slowNetworkMs = prng.unit() ** 2 * 2_000;
+        disturbance.slowNetworkMs = prng.unit() ** 2 * 2_000;
         this.during(lastsMs, () => {
-          this.slowNetworkMs = 0;
+          disturbance.slowNetworkMs = 0;
         });
         return;
       case 'clientLoss':
-        this.clientLossChance = prng.unit() * 0.3;
+        disturbance.clientLossChance = prng.unit() * 0.3;
         this.during(lastsMs, () => {
-          this.clientLossChance = 0;
+          disturbance.clientLossChance = 0;
         });
     }
   }
 
   private crash(node: SimNode, prng: Prng): void {
-    const victims = prng.below(6) === 0 ? this.options.nodes : [node];
+    const victims = prng.below(6) === 0 ? this.cluster.nodes : [node];
     for (const victim of victims) {
       victim.crash();
       this.restartLater(victim, prng);
@@ -154,7 +147,7 @@ export class Faults {
   }
 
   private reset(node: SimNode, prng: Prng): void {
-    const { nodes, network } = this.options;
+    const { nodes, network } = this.cluster;
     const others = nodes.filter((other) => other !== node);
     const peer = others[prng.below(others.length)]!;
     const kind = prng.below(3);
@@ -164,11 +157,11 @@ export class Faults {
   }
 
   private partition(node: SimNode, prng: Prng): void {
-    const ids = this.options.nodes.map(({ nodeId }) => nodeId);
+    const ids = this.cluster.nodes.map(({ nodeId }) => nodeId);
     const cut = shapes[prng.below(shapes.length)]!(node.nodeId, ids, prng);
     for (const from of ids) {
       for (const to of ids) {
-        if (from !== to && cut(from, to)) this.options.network.clog(from, to);
+        if (from !== to && cut(from, to)) this.cluster.network.clog(from, to);
       }
     }
   }

@@ -15,9 +15,9 @@ export {
 } from './check/list-append.js';
 export { HistoryRecorder, type OpenOperation } from './check/recorder.js';
 export { type Verdict, worstOf } from './check/verdict.js';
+export type { Failure } from './cluster.js';
 export { type FaultClass, type ProfileName, profileNames } from './profile.js';
 export {
-  type Failure,
   type SimulationOptions,
   type SimulationResult,
   simulate,

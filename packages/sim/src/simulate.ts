@@ -1,25 +1,14 @@
 /**
- * One run: a seed decides a cluster, its clients, its faults and everything that happens.
- *
- * Invariants:
- *  Z1 Equal seeds, profiles and bugs give equal traces, in any process.
- *  Z2 Promises settle before the next event; nothing waits for real time.
+ * One random run: a seed decides a cluster, its clients, its faults and everything that happens. First
+ * safety under all faults, then a quorum is healed and the cluster is held to its promises of liveness.
  */
-import { createPrng, type NodeDescriptor, type NodeId, noAddress, type Prng } from '@moku/base';
-import { defaultTimings } from '@moku/node';
+import { createPrng, type Prng } from '@moku/base';
 import type { Bug } from './bugs.js';
-import { clientAddressOf } from './channel.js';
 import { checkLinearizable } from './check/linearizable.js';
+import { type Failure, SimCluster } from './cluster.js';
 import { chooseDead, unequalRegions, whyRestless } from './converge.js';
 import { Faults } from './faults.js';
-import { KeyOracle } from './invariants/key-oracle.js';
-import { SimNetwork } from './network.js';
-import { drawProfile, type FaultClass, type Profile, type ProfileName } from './profile.js';
-import { forbidRealTime, nextTask } from './real-time.js';
-import { Scheduler } from './scheduler.js';
-import { SimNode } from './sim-node.js';
-import { Trace } from './trace.js';
-import { Watch } from './watch.js';
+import { drawProfile, type FaultClass, type ProfileName } from './profile.js';
 import { Workload } from './workload.js';
 
 export interface SimulationOptions {
@@ -29,12 +18,6 @@ export interface SimulationOptions {
   readonly bug?: Bug;
   /** Gets every line of the trace. */
   readonly print?: (line: string) => void;
-}
-
-export interface Failure {
-  readonly invariant: string;
-  readonly what: string;
-  readonly atMs: number;
 }
 
 export interface SimulationResult {
@@ -54,128 +37,98 @@ export interface SimulationResult {
 /** Within this much virtual time after the last fault everything is well again. */
 const livenessMs = 60_000;
 const settleTimeoutMs = 50_000;
-/** Between two looks at all replicas, in events; more when there are more of them. */
-const eventsPerCheck = 100;
-const checksPerFullCheck = 20;
+const keysPerClient = 4;
+/** Before the first fault. */
+const calmMs = 1_000;
 /** Bound of the check for linearizability per key. */
 const configurationsMax = 200_000;
 
 /** Runs one seed. Resolves also when an invariant is broken; rejects for bugs of the simulator. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const simulation = new Simulation(options);
-  const onRejection = (error: unknown): void => {
-    simulation.report('no unhandled rejection', String(error));
-  };
-  process.on('unhandledRejection', onRejection);
-  const restore = forbidRealTime((name) => simulation.report('no real time', name));
-  try {
-    await simulation.run();
-  } finally {
-    restore();
-    process.off('unhandledRejection', onRejection);
-  }
+  await simulation.cluster.guarded(() => simulation.run());
   return simulation.result();
 }
 
 class Simulation {
-  readonly report = (invariant: string, what: string): void => {
-    this.failure ??= { invariant, what, atMs: this.scheduler.nowMs };
-  };
+  readonly cluster: SimCluster;
   private readonly seed: number;
-  private readonly scheduler = new Scheduler();
-  private readonly trace: Trace;
-  private readonly profile: Profile;
-  private readonly nodes: SimNode[] = [];
-  private readonly watch: Watch;
-  private readonly network: SimNetwork;
   private readonly faults: Faults;
-  private readonly oracle: KeyOracle;
   private readonly workload: Workload;
   private readonly endings: Prng;
-  private readonly eventsPerCheck: number;
-  private failure: Failure | undefined;
 
   constructor({ seed, profile = 'swarm', bug, print }: SimulationOptions) {
     const root = createPrng(seed);
     this.seed = seed;
-    this.profile = drawProfile(profile, root.split());
-    this.trace = new Trace(this.scheduler, print);
-    const { scheduler, trace, nodes, report } = this;
+    const drawn = drawProfile(profile, root.split());
     const restarts = root.split();
-    this.watch = new Watch({
-      nodes,
-      trace,
-      report,
-      onDiskFailure: (node) => {
-        // The process ends after the present event, as it would.
-        scheduler.after(0, () => node.crash());
-        this.faults.restartLater(node, restarts);
-      },
+    this.cluster = new SimCluster({
+      profile: drawn,
+      prng: root.split(),
+      bug,
+      print,
+      onGaveUp: (node) => this.faults.restartLater(node, restarts),
     });
-    const latencies = root.split();
-    const latencyMs = (): number =>
-      0.05 + latencies.unit() * this.profile.latencyMsMax + this.slow(latencies, 'network');
-    this.network = new SimNetwork({
-      scheduler,
-      times: { latencyMs, redialMs: () => 20 + latencies.unit() * 200 },
-      onDeliver: (from, to, bytes) => trace.note(`frame ${from}>${to} ${bytes.length}`),
-    });
-    this.network.replaysOldFrames = bug === 'oldFrameReplayed';
-    this.addNodes(root.split(), bug);
-    const { classes } = this.profile;
-    const { network } = this;
-    this.faults = new Faults({ scheduler, network, nodes, classes, prng: root.split(), trace });
-    this.oracle = new KeyOracle(report);
-    this.workload = this.createWorkload(root.split());
+    this.faults = new Faults({ cluster: this.cluster, prng: root.split() });
+    const { world, clients } = this.cluster;
+    const { thinkMs } = drawn;
+    this.workload = new Workload({ world, clients, prng: root.split(), keysPerClient, thinkMs });
     this.endings = root.split();
-    this.eventsPerCheck = eventsPerCheck * Math.max(1, this.profile.regions / 8);
   }
 
   async run(): Promise<void> {
-    const { profile, scheduler } = this;
-    this.trace.note(`profile ${JSON.stringify({ ...profile, classes: [...profile.classes] })}`);
-    for (const node of this.nodes) node.start();
-    this.workload.start();
-    scheduler.after(1_000, () => this.faults.start());
-    await this.advance(() => scheduler.nowMs >= profile.safetyMs);
+    const { cluster, workload } = this;
+    const { profile, scheduler, trace, watch, report } = cluster;
+    trace.note(`profile ${JSON.stringify({ ...profile, classes: [...profile.classes] })}`);
+    for (const node of cluster.nodes) node.start();
+    workload.start();
+    scheduler.after(calmMs, () => this.faults.start());
+    await cluster.advance(() => scheduler.nowMs >= profile.safetyMs);
     await this.converge();
-    this.watch.check(true);
-    if (this.workload.unexpected !== undefined) {
-      this.report('clients see coded errors', String(this.workload.unexpected));
+    watch.check(true);
+    if (workload.unexpected !== undefined) {
+      report('clients see coded errors', String(workload.unexpected));
     }
     this.checkHistory();
-    if (this.failure !== undefined) this.watch.describe();
-    this.trace.note(`end ${this.workload.operations} ${scheduler.eventsRun}`);
+    if (cluster.failure !== undefined) watch.describe();
+    trace.note(`end ${this.operations()} ${scheduler.eventsRun}`);
   }
 
   /** What cannot be decided counts as broken. */
   private checkHistory(): void {
-    if (this.failure !== undefined) return;
-    const { events } = this.workload.history;
-    const { verdict } = checkLinearizable(events, { configurationsMax });
-    if (verdict.verdict !== 'pass') this.report('linearizability', JSON.stringify(verdict));
+    const { failure, world, report } = this.cluster;
+    if (failure !== undefined) return;
+    const { verdict } = checkLinearizable(world.history.events, { configurationsMax });
+    if (verdict.verdict !== 'pass') report('linearizability', JSON.stringify(verdict));
   }
 
   result(): SimulationResult {
+    const { cluster } = this;
+    const { scheduler, trace, watch, oracle } = cluster;
     return {
       seed: this.seed,
-      failure: this.failure,
-      traceHash: this.trace.hash(),
-      lastEvents: this.trace.last(),
-      simulatedMs: this.scheduler.nowMs,
-      events: this.scheduler.eventsRun,
-      operations: this.workload.operations,
-      reads: this.oracle.reads,
-      leaderChanges: this.watch.leaderChanges,
-      crashes: this.watch.crashes,
+      failure: cluster.failure,
+      traceHash: trace.hash(),
+      lastEvents: trace.last(),
+      simulatedMs: scheduler.nowMs,
+      events: scheduler.eventsRun,
+      operations: this.operations(),
+      reads: oracle.reads,
+      leaderChanges: watch.leaderChanges,
+      crashes: watch.crashes,
       faultsByClass: this.faults.counts,
     };
   }
 
+  private operations(): number {
+    return this.cluster.clients.reduce((sum, client) => sum + client.operations, 0);
+  }
+
   /** Heals a quorum, and holds the cluster to its promises of liveness. */
   private async converge(): Promise<void> {
-    if (this.failure !== undefined) return;
-    const { nodes, workload, scheduler } = this;
+    const { cluster, workload } = this;
+    if (cluster.failure !== undefined) return;
+    const { nodes, scheduler } = cluster;
     this.faults.stop();
     const dead = chooseDead(nodes, this.endings);
     for (const node of nodes) {
@@ -183,129 +136,41 @@ class Simulation {
       if (node.isRetired) node.crash();
       else if (!node.isRunning) node.start();
     }
-    this.trace.note(`healed without ${[...dead].map(({ nodeId }) => nodeId).join(',')}`);
+    cluster.trace.note(`healed without ${[...dead].map(({ nodeId }) => nodeId).join(',')}`);
     const dueMs = scheduler.nowMs + livenessMs;
     const isReady = (): boolean => nodes.every((node) => node.running?.isReady() ?? true);
-    await this.until(isReady, dueMs, () => whyRestless(nodes) ?? 'not ready');
+    await cluster.until(isReady, dueMs, () => whyRestless(nodes) ?? 'not ready');
     workload.stop();
-    await this.until(
+    await cluster.until(
       () => workload.openCalls === 0,
       dueMs,
       () => `${workload.openCalls} calls open`,
     );
     await this.settle(dueMs);
-    await this.until(
+    await cluster.until(
       () => whyRestless(nodes) === undefined,
       dueMs,
       () => whyRestless(nodes) ?? '',
     );
-    for (const place of unequalRegions(nodes)) this.report('equal digests at equal index', place);
+    for (const place of unequalRegions(nodes)) {
+      cluster.report('equal digests at equal index', place);
+    }
   }
 
   private async settle(dueMs: number): Promise<void> {
-    if (this.failure !== undefined) return;
+    const { cluster } = this;
+    if (cluster.failure !== undefined) return;
     let isDone = false;
     void this.workload.settle(settleTimeoutMs).then((error) => {
       isDone = true;
-      if (error !== undefined) this.report('liveness', `a call failed after healing: ${error}`);
+      if (error !== undefined) {
+        cluster.report('liveness', `a call failed after healing: ${error}`);
+      }
     });
-    await this.until(
+    await cluster.until(
       () => isDone,
       dueMs,
       () => 'a call after healing is not answered',
     );
-  }
-
-  private async until(isTrue: () => boolean, dueMs: number, why: () => string): Promise<void> {
-    const { scheduler } = this;
-    let lookMs = scheduler.nowMs;
-    let isMet = false;
-    await this.advance(() => {
-      if (scheduler.nowMs < lookMs) return false;
-      lookMs = scheduler.nowMs + 20;
-      isMet = isTrue();
-      return isMet || scheduler.nowMs > dueMs;
-    });
-    if (!isMet) this.report('liveness', `not within ${livenessMs} ms: ${why()}`);
-  }
-
-  /** Runs events until `isOver` or a failure. */
-  private async advance(isOver: () => boolean): Promise<void> {
-    const { scheduler, watch } = this;
-    let checks = 0;
-    // Promises made outside of events settle first.
-    await nextTask();
-    while (this.failure === undefined && !isOver()) {
-      if (!scheduler.step()) {
-        this.report('liveness', 'nothing is left to happen');
-        return;
-      }
-      if (scheduler.needsDrain) {
-        scheduler.needsDrain = false;
-        await nextTask();
-      }
-      if (scheduler.eventsRun % this.eventsPerCheck < 1) {
-        checks += 1;
-        watch.check(checks % checksPerFullCheck === 0);
-      }
-    }
-  }
-
-  private slow(prng: Prng, what: 'network' | 'sync'): number {
-    const { faults } = this;
-    return prng.unit() * (what === 'network' ? faults.slowNetworkMs : faults.slowSyncMs);
-  }
-
-  private addNodes(prng: Prng, bug: Bug | undefined): void {
-    const { profile, scheduler, network, watch } = this;
-    const roster: NodeDescriptor[] = [];
-    for (let id = 1; id <= profile.nodes; id++) {
-      const nodeId = id as NodeId;
-      roster.push({ nodeId, peerAddress: noAddress, clientAddress: clientAddressOf(id) });
-    }
-    const timings = { ...defaultTimings, logKeepBytes: profile.logKeepBytes };
-    for (const { nodeId } of roster) {
-      const disk = prng.split();
-      this.nodes.push(
-        new SimNode({
-          nodeId,
-          roster,
-          scheduler,
-          network,
-          timings,
-          bug,
-          prng: prng.split(),
-          overlayBytesMax: profile.overlayBytesMax,
-          diskTimes: {
-            syncMs: () => 0.1 + disk.unit() * profile.syncMsMax + this.slow(disk, 'sync'),
-            flushMs: () => 10 + disk.unit() * profile.flushMsMax,
-          },
-          watcher: watch,
-        }),
-      );
-    }
-  }
-
-  private createWorkload(prng: Prng): Workload {
-    const { scheduler, trace, oracle, nodes, profile, faults } = this;
-    const draws = prng.split();
-    return new Workload({
-      scheduler,
-      trace,
-      oracle,
-      prng: prng.split(),
-      clients: profile.clients,
-      keysPerClient: 4,
-      regions: profile.regions,
-      thinkMs: profile.thinkMs,
-      channels: {
-        scheduler,
-        nodes,
-        prng: draws,
-        latencyMs: () => 0.1 + draws.unit() * profile.latencyMsMax,
-        lossChance: () => faults.clientLossChance,
-        onLoss: () => {},
-      },
-    });
   }
 }

@@ -1,0 +1,226 @@
+/**
+ * A cluster under simulation: nodes, network, clients, what watches them, and the virtual time that drives
+ * them. It does nothing by itself: a random run (`simulate.ts`) or a story makes it move.
+ *
+ * Invariants:
+ *  Z1 Equal seeds, profiles and bugs give equal traces, in any process.
+ *  Z2 Promises settle before the next event; nothing waits for real time.
+ */
+import { type NodeDescriptor, type NodeId, noAddress, type Prng } from '@moku/base';
+import { defaultTimings } from '@moku/node';
+import type { Bug } from './bugs.js';
+import { clientAddressOf } from './channel.js';
+import { HistoryRecorder } from './check/recorder.js';
+import { type ClientWorld, SimClient } from './client.js';
+import type { Report } from './invariants/invariant.js';
+import { KeyOracle } from './invariants/key-oracle.js';
+import { SimNetwork } from './network.js';
+import type { Profile } from './profile.js';
+import { forbidRealTime, nextTask } from './real-time.js';
+import { Scheduler } from './scheduler.js';
+import { SimNode } from './sim-node.js';
+import { Trace } from './trace.js';
+import { Watch } from './watch.js';
+
+export interface Failure {
+  readonly invariant: string;
+  readonly what: string;
+  /** Virtual time. */
+  readonly atMs: number;
+}
+
+/** What makes everything slower or lossier as long as a fault lasts. */
+export interface Disturbance {
+  /** Extra delay of one message or sync, at most. */
+  slowNetworkMs: number;
+  slowSyncMs: number;
+  /** Chance in [0, 1] that a client's message breaks its channel. */
+  clientLossChance: number;
+}
+
+export interface ClusterOptions {
+  readonly profile: Profile;
+  /** Everything random in the cluster comes from it. */
+  readonly prng: Prng;
+  readonly bug?: Bug | undefined;
+  /** Gets every line of the trace. */
+  readonly print?: ((line: string) => void) | undefined;
+  /** A node gave up because of its disk; it is ended after the present event. */
+  readonly onGaveUp?: (node: SimNode) => void;
+}
+
+/** Between two looks at all replicas, in events; more when there are more of them. */
+const eventsPerCheck = 100;
+const checksPerFullCheck = 20;
+/** Between two questions whether what is waited for is true. */
+const lookEveryMs = 20;
+
+export class SimCluster {
+  readonly scheduler: Scheduler = new Scheduler();
+  readonly disturbance: Disturbance = { slowNetworkMs: 0, slowSyncMs: 0, clientLossChance: 0 };
+  readonly profile: Profile;
+  readonly trace: Trace;
+  readonly nodes: readonly SimNode[];
+  readonly watch: Watch;
+  readonly network: SimNetwork;
+  readonly oracle: KeyOracle;
+  readonly clients: readonly SimClient[];
+  readonly world: ClientWorld;
+  private readonly eventsPerCheck: number;
+  private checks = 0;
+  private firstFailure: Failure | undefined;
+
+  constructor(options: ClusterOptions) {
+    const { profile, prng, bug, print } = options;
+    const { scheduler } = this;
+    this.profile = profile;
+    this.trace = new Trace(scheduler, print);
+    const nodes: SimNode[] = [];
+    this.nodes = nodes;
+    this.watch = new Watch({
+      nodes,
+      trace: this.trace,
+      report: this.report,
+      onDiskFailure: (node) => {
+        // The process ends after the present event, as it would.
+        scheduler.after(0, () => node.crash());
+        options.onGaveUp?.(node);
+      },
+    });
+    this.network = this.createNetwork(prng.split());
+    this.network.replaysOldFrames = bug === 'oldFrameReplayed';
+    nodes.push(...this.createNodes(prng.split(), bug));
+    this.oracle = new KeyOracle(this.report);
+    this.world = this.createWorld(prng.split());
+    const clientPrng = prng.split();
+    this.clients = Array.from(
+      { length: profile.clients },
+      (_, number) => new SimClient(number, this.world, clientPrng.split()),
+    );
+    this.eventsPerCheck = eventsPerCheck * Math.max(1, profile.regions / 8);
+  }
+
+  /** The first one; a run ends with it. */
+  get failure(): Failure | undefined {
+    return this.firstFailure;
+  }
+
+  readonly report: Report = (invariant, what) => {
+    this.firstFailure ??= { invariant, what, atMs: this.scheduler.nowMs };
+  };
+
+  /**
+   * Does `task` with real timers, clocks and chance forbidden, and unhandled rejections reported. Resolves
+   * also when an invariant is broken; rejects for bugs of the simulator.
+   */
+  async guarded(task: () => Promise<void>): Promise<void> {
+    const onRejection = (error: unknown): void => {
+      this.report('no unhandled rejection', String(error));
+    };
+    process.on('unhandledRejection', onRejection);
+    const restore = forbidRealTime((name) => this.report('no real time', name));
+    try {
+      await task();
+    } finally {
+      restore();
+      process.off('unhandledRejection', onRejection);
+    }
+  }
+
+  /** Runs events until `isOver` or a failure. */
+  async advance(isOver: () => boolean): Promise<void> {
+    const { scheduler, watch } = this;
+    // Promises made outside of events settle first.
+    await nextTask();
+    while (this.firstFailure === undefined && !isOver()) {
+      if (!scheduler.step()) {
+        this.report('liveness', 'nothing is left to happen');
+        return;
+      }
+      if (scheduler.needsDrain) {
+        scheduler.needsDrain = false;
+        await nextTask();
+      }
+      if (scheduler.eventsRun % this.eventsPerCheck < 1) {
+        this.checks += 1;
+        watch.check(this.checks % checksPerFullCheck === 0);
+      }
+    }
+  }
+
+  /** Runs until `isTrue`, or reports `why()` as a failure of liveness at `dueMs`. */
+  async until(isTrue: () => boolean, dueMs: number, why: () => string): Promise<void> {
+    const { scheduler } = this;
+    const sinceMs = scheduler.nowMs;
+    let lookMs = scheduler.nowMs;
+    let isMet = false;
+    await this.advance(() => {
+      if (scheduler.nowMs < lookMs) return false;
+      lookMs = scheduler.nowMs + lookEveryMs;
+      isMet = isTrue();
+      return isMet || scheduler.nowMs > dueMs;
+    });
+    if (!isMet) this.report('liveness', `not within ${Math.round(dueMs - sinceMs)} ms: ${why()}`);
+  }
+
+  private createNetwork(prng: Prng): SimNetwork {
+    const { scheduler, profile, disturbance, trace } = this;
+    return new SimNetwork({
+      scheduler,
+      times: {
+        latencyMs: () =>
+          0.05 + prng.unit() * profile.latencyMsMax + prng.unit() * disturbance.slowNetworkMs,
+        redialMs: () => 20 + prng.unit() * 200,
+      },
+      onDeliver: (from, to, bytes) => trace.note(`frame ${from}>${to} ${bytes.length}`),
+    });
+  }
+
+  private createNodes(prng: Prng, bug: Bug | undefined): readonly SimNode[] {
+    const { profile, scheduler, network, watch, disturbance } = this;
+    const roster: NodeDescriptor[] = [];
+    for (let id = 1; id <= profile.nodes; id++) {
+      const nodeId = id as NodeId;
+      roster.push({ nodeId, peerAddress: noAddress, clientAddress: clientAddressOf(id) });
+    }
+    const timings = { ...defaultTimings, logKeepBytes: profile.logKeepBytes };
+    return roster.map(({ nodeId }) => {
+      const disk = prng.split();
+      return new SimNode({
+        nodeId,
+        roster,
+        scheduler,
+        network,
+        timings,
+        bug,
+        prng: prng.split(),
+        overlayBytesMax: profile.overlayBytesMax,
+        diskTimes: {
+          syncMs: () =>
+            0.1 + disk.unit() * profile.syncMsMax + disk.unit() * disturbance.slowSyncMs,
+          flushMs: () => 10 + disk.unit() * profile.flushMsMax,
+        },
+        watcher: watch,
+      });
+    });
+  }
+
+  private createWorld(prng: Prng): ClientWorld {
+    const { scheduler, trace, oracle, nodes, profile, disturbance } = this;
+    return {
+      scheduler,
+      trace,
+      oracle,
+      history: new HistoryRecorder(() => scheduler.nowMs),
+      regions: profile.regions,
+      channels: {
+        scheduler,
+        nodes,
+        prng,
+        latencyMs: () => 0.1 + prng.unit() * profile.latencyMsMax,
+        lossChance: () => disturbance.clientLossChance,
+        onLoss: () => {},
+      },
+    };
+  }
+}
