@@ -133,7 +133,7 @@ function endFailed(operation: OpenOperation, error: unknown): void {
 }
 
 /** The clients' clock: virtual, and never disturbed. */
-export function clientClock(scheduler: Scheduler): Clock {
+function clientClock(scheduler: Scheduler): Clock {
   const plan = (delayMs: number, task: () => void) =>
     scheduler.after(delayMs, () => {
       scheduler.needsDrain = true;
