@@ -16,7 +16,7 @@ import type { Report } from './invariants/invariant.js';
 import { KeyOracle } from './invariants/key-oracle.js';
 import { SimNetwork } from './network.js';
 import type { Profile } from './profile.js';
-import { forbidRealTime, nextTask } from './real-time.js';
+import { forbidRealWorld, nextTask } from './real-world.js';
 import { Scheduler } from './scheduler.js';
 import { SimNode } from './sim-node.js';
 import { Trace } from './trace.js';
@@ -118,7 +118,7 @@ export class SimCluster {
       this.report('no unhandled rejection', String(error));
     };
     process.on('unhandledRejection', onRejection);
-    const restore = forbidRealTime((name) => this.report('no real time', name));
+    const restore = forbidRealWorld((name) => this.report('nothing of the real world', name));
     try {
       await task();
     } finally {
