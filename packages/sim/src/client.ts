@@ -19,6 +19,8 @@ export interface ClientWorld {
   readonly trace: Trace;
   /** Regions of the keyspace that they write to. */
   readonly regions: number;
+  /** Replicas of each; as the product chooses when absent. */
+  readonly replication?: number | undefined;
 }
 
 const wallStartMs = 1_700_000_000_000;
@@ -49,12 +51,20 @@ export class SimClient {
 
   /** Creates the keyspace or finds it. */
   async open(timeoutMs: number): Promise<void> {
-    const { regions } = this.world;
+    const { regions, replication } = this.world;
+    const copies = replication === undefined ? {} : { replication };
     this.keyspace ??= await this.database.keyspace<string>('test', {
       mode: 'hash',
       regions,
+      ...copies,
       timeoutMs,
     });
+  }
+
+  /** The keyspace itself, for calls that the history has no words for. */
+  async plain(timeoutMs: number): Promise<Keyspace<string>> {
+    await this.open(timeoutMs);
+    return this.keyspace!;
   }
 
   /** Writes a value that nobody wrote before. Only one client may write a key. */
@@ -95,6 +105,26 @@ export class SimClient {
     }
     this.acknowledged += 1;
     trace.note(`once ${key}`);
+  }
+
+  /** Writes a key that others may write, too, unless it is there. True: it was not. */
+  async putIfAbsent(key: string, timeoutMs: number): Promise<boolean> {
+    const { oracle, history, trace } = this.world;
+    await this.open(timeoutMs);
+    oracle.share(key);
+    const value = this.nextValue();
+    this.operations += 1;
+    const operation = history.invoke(this.number, 'putIfAbsent', key, value);
+    try {
+      const { applied } = await this.keyspace!.put(key, value, { timeoutMs, ifAbsent: true });
+      operation.ok(applied);
+      if (applied) this.acknowledged += 1;
+      trace.note(`putIfAbsent ${key}=${value} ${applied}`);
+      return applied;
+    } catch (error) {
+      endFailed(operation, error);
+      throw error;
+    }
   }
 
   /** Reads a key of anybody. */

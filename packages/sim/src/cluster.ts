@@ -8,11 +8,12 @@
  */
 import { type NodeDescriptor, type NodeId, noAddress, type Prng } from '@moku/base';
 import { defaultTimings } from '@moku/node';
+import type { RegionHostConfig } from '@moku/region';
 import type { Bug } from './bugs.js';
 import { clientAddressOf } from './channel.js';
 import { HistoryRecorder } from './check/recorder.js';
 import { type ClientWorld, SimClient } from './client.js';
-import type { Report } from './invariants/invariant.js';
+import type { Invariant, Report } from './invariants/invariant.js';
 import { KeyOracle } from './invariants/key-oracle.js';
 import { SimNetwork } from './network.js';
 import type { Profile } from './profile.js';
@@ -36,6 +37,8 @@ export interface Disturbance {
   slowSyncMs: number;
   /** Chance in [0, 1] that a client's message breaks its channel. */
   clientLossChance: number;
+  /** Nodes whose next sync does not come back until their disk mends. */
+  readonly hangingSyncs: Set<NodeId>;
 }
 
 export interface ClusterOptions {
@@ -47,6 +50,12 @@ export interface ClusterOptions {
   readonly print?: ((line: string) => void) | undefined;
   /** A node gave up because of its disk; it is ended after the present event. */
   readonly onGaveUp?: (node: SimNode) => void;
+  /** Over the defaults, the same on every node. */
+  readonly timings?: Partial<RegionHostConfig>;
+  /** Replicas of each region of the clients' keyspace; as the product chooses when absent. */
+  readonly replication?: number;
+  /** Looks on beside the invariants. */
+  readonly observer?: Invariant;
 }
 
 /** Between two looks at all replicas, in events; more when there are more of them. */
@@ -54,10 +63,17 @@ const eventsPerCheck = 100;
 const checksPerFullCheck = 20;
 /** Between two questions whether what is waited for is true. */
 const lookEveryMs = 20;
+/** A sync that hangs: longer than any run. */
+const neverMs = 1e12;
 
 export class SimCluster {
   readonly scheduler: Scheduler = new Scheduler();
-  readonly disturbance: Disturbance = { slowNetworkMs: 0, slowSyncMs: 0, clientLossChance: 0 };
+  readonly disturbance: Disturbance = {
+    slowNetworkMs: 0,
+    slowSyncMs: 0,
+    clientLossChance: 0,
+    hangingSyncs: new Set(),
+  };
   readonly profile: Profile;
   readonly trace: Trace;
   readonly nodes: readonly SimNode[];
@@ -86,12 +102,13 @@ export class SimCluster {
         scheduler.after(0, () => node.crash());
         options.onGaveUp?.(node);
       },
+      observer: options.observer,
     });
     this.network = this.createNetwork(prng.split());
     this.network.replaysOldFrames = bug === 'oldFrameReplayed';
-    nodes.push(...this.createNodes(prng.split(), bug));
+    nodes.push(...this.createNodes(prng.split(), options));
     this.oracle = new KeyOracle(this.report);
-    this.world = this.createWorld(prng.split());
+    this.world = this.createWorld(prng.split(), options.replication);
     const clientPrng = prng.split();
     this.clients = Array.from(
       { length: profile.clients },
@@ -176,14 +193,14 @@ export class SimCluster {
     });
   }
 
-  private createNodes(prng: Prng, bug: Bug | undefined): readonly SimNode[] {
+  private createNodes(prng: Prng, { bug, timings: given }: ClusterOptions): readonly SimNode[] {
     const { profile, scheduler, network, watch, disturbance } = this;
     const roster: NodeDescriptor[] = [];
     for (let id = 1; id <= profile.nodes; id++) {
       const nodeId = id as NodeId;
       roster.push({ nodeId, peerAddress: noAddress, clientAddress: clientAddressOf(id) });
     }
-    const timings = { ...defaultTimings, logKeepBytes: profile.logKeepBytes };
+    const timings = { ...defaultTimings, logKeepBytes: profile.logKeepBytes, ...given };
     return roster.map(({ nodeId }) => {
       const disk = prng.split();
       return new SimNode({
@@ -196,8 +213,10 @@ export class SimCluster {
         prng: prng.split(),
         overlayBytesMax: profile.overlayBytesMax,
         diskTimes: {
-          syncMs: () =>
-            0.1 + disk.unit() * profile.syncMsMax + disk.unit() * disturbance.slowSyncMs,
+          syncMs: () => {
+            const slow = disk.unit() * profile.syncMsMax + disk.unit() * disturbance.slowSyncMs;
+            return disturbance.hangingSyncs.has(nodeId) ? neverMs : 0.1 + slow;
+          },
           flushMs: () => 10 + disk.unit() * profile.flushMsMax,
         },
         watcher: watch,
@@ -205,7 +224,7 @@ export class SimCluster {
     });
   }
 
-  private createWorld(prng: Prng): ClientWorld {
+  private createWorld(prng: Prng, replication: number | undefined): ClientWorld {
     const { scheduler, trace, oracle, nodes, profile, disturbance } = this;
     return {
       scheduler,
@@ -213,6 +232,7 @@ export class SimCluster {
       oracle,
       history: new HistoryRecorder(() => scheduler.nowMs),
       regions: profile.regions,
+      replication,
       channels: {
         scheduler,
         nodes,

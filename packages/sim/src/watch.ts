@@ -33,6 +33,8 @@ export class Watch implements NodeWatcher {
     readonly report: Report;
     /** A broken disk ended a node. */
     readonly onDiskFailure: (node: SimNode) => void;
+    /** Looks on beside the invariants. */
+    readonly observer?: Invariant | undefined;
   }) {
     const { nodes, report } = options;
     this.report = report;
@@ -48,6 +50,7 @@ export class Watch implements NodeWatcher {
       new ApplyOnce(report),
       new BoundedQueues(report),
       new SoundClaims(report),
+      ...(options.observer === undefined ? [] : [options.observer]),
     ];
   }
 

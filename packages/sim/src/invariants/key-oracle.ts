@@ -20,6 +20,7 @@ export class KeyOracle {
   reads = 0;
   private readonly report: Report;
   private readonly keys = new Map<string, Write[]>();
+  private readonly shared = new Set<string>();
 
   constructor(report: Report) {
     this.report = report;
@@ -48,6 +49,7 @@ export class KeyOracle {
   /** A read that began at `invokedMs` ended now with `value`; undefined: absent. */
   observe(key: string, value: string | undefined, invokedMs: number, nowMs: number): void {
     this.reads += 1;
+    if (this.shared.has(key)) return;
     const writes = this.writesOf(key);
     const seen = writes.find((write) => write.value === (value ?? absent));
     if (seen === undefined) {
@@ -60,6 +62,11 @@ export class KeyOracle {
     if (newer === undefined) return;
     const what = `key ${key}: read ${JSON.stringify(value)} although ${newer.value} was acknowledged or seen at ${newer.doneMs.toFixed(3)}, before the read began at ${invokedMs.toFixed(3)}`;
     this.report('reads are at least as new as the last acknowledgement', what);
+  }
+
+  /** The key has several writers: only the history's checker judges what is read. */
+  share(key: string): void {
+    this.shared.add(key);
   }
 
   /** A write under a condition that only an earlier attempt of the same request can break. */
