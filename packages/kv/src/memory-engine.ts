@@ -11,6 +11,7 @@ import {
   compareBytes,
   equalBytes,
   limits,
+  MokuError,
   present,
   type RegionId,
   type ReplicaId,
@@ -60,6 +61,8 @@ export class MemoryEngine implements Engine {
   private unflushedBytes = 0;
   private isFlushScheduled = false;
   private nextStoreId = 1;
+  /** Versions that cannot be read any more. */
+  private readonly damaged = new Set<VersionedValue>();
   /** Raised by a crash: what was handed out before is dead. */
   private life = 0;
 
@@ -117,7 +120,7 @@ export class MemoryEngine implements Engine {
     const tree = this.treeOf(regionId);
     const version = tree.getPairOrNextHigher(versionPosition(key, at))?.[0];
     if (version === undefined || !equalBytes(version.key, key)) return undefined;
-    return version;
+    return this.whole(version);
   }
 
   scan(regionId: RegionId, range: ScanRange): ScanResult {
@@ -134,6 +137,7 @@ export class MemoryEngine implements Engine {
         ? compareBytes(version.key, start) < 0
         : end !== undefined && compareBytes(version.key, end) >= 0;
       if (isOutside) break;
+      this.whole(version);
       if (version.timestamp > at) continue;
       if (candidate !== undefined) {
         if (equalBytes(candidate.key, version.key)) {
@@ -158,7 +162,7 @@ export class MemoryEngine implements Engine {
         while (waiting !== undefined) {
           bytes += waiting.key.length + (waiting.value?.length ?? 0);
           if (batch.length > 0 && bytes > bytesMax) break;
-          batch.push(waiting);
+          batch.push(this.whole(waiting));
           waiting = versions.next().value?.[0];
         }
         return batch;
@@ -263,9 +267,44 @@ export class MemoryEngine implements Engine {
     this.subscribers = [];
   }
 
+  /** What a flush would make durable: something was written since the last one. */
+  get isDirty(): boolean {
+    return this.dirtyStores.size + this.dirtyRegions.size > 0;
+  }
+
+  /** Durable versions of all replicas, in one order; `corruptDurable` takes their positions. */
+  get durableVersions(): number {
+    let versions = 0;
+    for (const tree of this.durable.trees.values()) versions += tree.size;
+    return versions;
+  }
+
+  /** A durable version can no longer be read: touching it throws ENGINE_CORRUPT. To be called after `crash`. */
+  corruptDurable(position: number): void {
+    let left = position;
+    for (const tree of this.durable.trees.values()) {
+      if (left >= tree.size) {
+        left -= tree.size;
+        continue;
+      }
+      const version = present(tree.keysArray()[left], 'a position is below the number of versions');
+      this.damaged.add(version);
+      return;
+    }
+    assert(false, 'a position is below the number of versions');
+  }
+
   /** Reports an I/O failure to the subscribers, as a test's or the simulator's disk decides. */
   fail(error: Error): void {
     for (const events of this.subscribers) events.onFailure(error);
+  }
+
+  /** A damaged one fails its checksum, as a row of the SQLite engine would. */
+  private whole(version: VersionedValue): VersionedValue {
+    if (this.damaged.size > 0 && this.damaged.has(version)) {
+      throw new MokuError('ENGINE_CORRUPT', { timestamp: version.timestamp });
+    }
+    return version;
   }
 
   private createStore(): StoreId {

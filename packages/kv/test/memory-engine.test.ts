@@ -11,8 +11,8 @@ const replicaId = 1 as ReplicaId;
 const latest = Number.MAX_SAFE_INTEGER as Timestamp;
 const key = utf8('k');
 
-function write(engine: MemoryEngine, index: number): void {
-  const puts = [{ key, timestamp: index as Timestamp, value: Uint8Array.of(index) }];
+function write(engine: MemoryEngine, index: number, of: Uint8Array = key): void {
+  const puts = [{ key: of, timestamp: index as Timestamp, value: Uint8Array.of(index) }];
   engine.write({ regionId, appliedIndex: index, appliedTerm: 1, puts, removes: [] });
 }
 
@@ -84,4 +84,23 @@ it('tells its subscribers of a failure', () => {
   engine.subscribe({ onFlushed: () => {}, onFailure: (error) => failures.push(error) });
   engine.fail(new Error('disk'));
   expect(failures.map(({ message }) => message)).toEqual(['disk']);
+});
+
+it('refuses to give a damaged version, wherever it is touched, and only that one', () => {
+  const engine = createMemoryEngine();
+  engine.createReplica(regionId, replicaId);
+  write(engine, 1);
+  expect(engine.isDirty).toBe(true);
+  engine.flush();
+  engine.crash();
+  expect(engine.isDirty).toBe(false);
+  expect(engine.durableVersions).toBe(1);
+  const range = { start: new Uint8Array(), end: undefined, isReverse: false };
+  const page = { ...range, at: latest, recordsMax: 9, bytesMax: 999 };
+  engine.corruptDurable(0);
+  write(engine, 2, Uint8Array.of(200));
+  expect(() => engine.get(regionId, key, latest)).toThrow('ENGINE_CORRUPT');
+  expect(() => engine.scan(regionId, page)).toThrow('ENGINE_CORRUPT');
+  expect(() => engine.picture(regionId).next(999)).toThrow('ENGINE_CORRUPT');
+  expect(engine.get(regionId, Uint8Array.of(200), latest)?.value).toEqual(Uint8Array.of(2));
 });

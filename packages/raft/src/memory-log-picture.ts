@@ -23,6 +23,7 @@ export class MemoryRegion {
   coldIndex = 0;
   /** Such an entry was asked for. */
   isWanted = false;
+  /** Entries that cannot be read; ones below the floor do not matter. */
   readonly corrupted: Set<number> = new Set();
 
   constructor(replicaId: ReplicaId, confState: ConfState, index: number, term: number) {
@@ -97,6 +98,7 @@ export class MemoryRegion {
     copied.confStateIndex = this.confStateIndex;
     copied.entries = this.entries.slice();
     copied.bytes = this.bytes;
+    for (const index of this.corrupted) copied.corrupted.add(index);
     return copied;
   }
 }

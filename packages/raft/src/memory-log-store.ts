@@ -18,17 +18,18 @@ import type {
   RegionWrite,
   Tombstone,
 } from './contracts/log-store.js';
-import { LogPicture, type MemoryRegion } from './memory-log-picture.js';
+import { LogMedium, type MemoryBatch } from './memory-log-medium.js';
+import type { LogPicture, MemoryRegion } from './memory-log-picture.js';
 import type { Entry, HardState } from './types.js';
 
 export interface MemoryLogStoreOptions {
   /** Monotonic milliseconds, for the age in `health`; without it every batch has age 0. */
   readonly monotonicMs?: () => number;
+  /** Synced batches that `loseSynced` can take away again; default 0, which costs least. */
+  readonly losableMax?: number;
 }
 
-interface UnsyncedBatch {
-  readonly writes: readonly RegionWrite[];
-  readonly meta: ReadonlyMap<string, Uint8Array>;
+interface UnsyncedBatch extends MemoryBatch {
   readonly bytes: number;
   readonly sinceMs: number;
 }
@@ -36,21 +37,23 @@ interface UnsyncedBatch {
 export class MemoryLogStore implements LogStore {
   private readonly monotonicMs: () => number;
   private readonly visible: LogPicture;
-  private readonly durable: LogPicture;
+  private readonly medium: LogMedium;
   private readonly found: readonly RecoveredRegion[];
   private readonly foundTombstones: readonly Tombstone[];
   private readonly logs = new Map<RegionId, MemoryRegionLog>();
   private unsynced: UnsyncedBatch[] = [];
+  /** Handed over and given up when the disk failed: a crash may find them on it nevertheless. */
+  private doubtful: UnsyncedBatch[] = [];
   private pendingMeta = new Map<string, Uint8Array>();
   private events: LogStoreEvents | undefined = undefined;
   private lastBatch = 0;
   private syncedBatch = 0;
   private isOver = false;
 
-  constructor(options: MemoryLogStoreOptions = {}, medium: LogPicture = new LogPicture()) {
+  constructor(options: MemoryLogStoreOptions = {}, medium?: LogMedium) {
     this.monotonicMs = options.monotonicMs ?? zero;
-    this.durable = medium;
-    this.visible = medium.copy();
+    this.medium = medium ?? new LogMedium(options.losableMax);
+    this.visible = this.medium.picture.copy();
     this.found = this.visible.recovered();
     this.foundTombstones = this.visible.tombstoneList();
   }
@@ -116,7 +119,7 @@ export class MemoryLogStore implements LogStore {
     if (this.isOver) return;
     const done = this.unsynced.splice(0, batches);
     if (done.length === 0) return;
-    for (const batch of done) this.makeDurable(batch);
+    for (const batch of done) this.medium.add(batch);
     this.syncedBatch += done.length;
     this.events?.onDurable(this.syncedBatch);
   }
@@ -126,19 +129,45 @@ export class MemoryLogStore implements LogStore {
    * default), unreported. Returns the store as opened afterwards.
    */
   crash(batchesKept = 0): MemoryLogStore {
-    assert(!this.isOver || this.unsynced.length === 0, 'N1: a store crashes once');
     this.isOver = true;
-    for (const batch of this.unsynced.splice(0, batchesKept)) this.makeDurable(batch);
+    const pending = this.unsynced.length > 0 ? this.unsynced : this.doubtful;
+    for (const batch of pending.slice(0, batchesKept)) this.medium.add(batch);
     this.unsynced = [];
-    return new MemoryLogStore({ monotonicMs: this.monotonicMs }, this.durable);
+    this.doubtful = [];
+    return this.reopened(this.medium);
+  }
+
+  /** Batches that a crash at this moment may keep or not. */
+  get unsyncedBatches(): number {
+    return this.unsynced.length + this.doubtful.length;
   }
 
   /** The disk reports an error: nothing more becomes durable (L5). */
   fail(error: Error): void {
     if (this.isOver) return;
     this.isOver = true;
+    this.doubtful = this.unsynced;
     this.unsynced = [];
     this.events?.onFailure(error);
+  }
+
+  /** Synced batches that `loseSynced` can take away. */
+  get losable(): number {
+    return this.medium.losable;
+  }
+
+  /**
+   * The disk has lost its newest `batches` synced batches, 1 … `losable`. Returns the store as opened
+   * afterwards; to be called before anything is written.
+   */
+  loseSynced(batches: number): MemoryLogStore {
+    assert(this.lastBatch === 0 && !this.isOver, 'N1: a disk loses data while nobody uses it');
+    this.isOver = true;
+    return this.reopened(this.medium.without(batches));
+  }
+
+  private reopened(medium: LogMedium): MemoryLogStore {
+    return new MemoryLogStore({ monotonicMs: this.monotonicMs }, medium);
   }
 
   /** Entries of the region are in memory no longer: reading them answers 'fetching' until `fetch`. */
@@ -157,25 +186,21 @@ export class MemoryLogStore implements LogStore {
     }
   }
 
-  /** The entry can no longer be read: asking for it throws LOG_CORRUPT (L4). */
+  /** The entry can no longer be read: asking for it throws LOG_CORRUPT (L4), after a crash too. */
   corrupt(regionId: RegionId, index: number): void {
     this.visible.regions.get(regionId)?.corrupted.add(index);
+    this.medium.corrupt(regionId, index);
   }
 
   /** The region as a crash at this moment would leave it; undefined when there would be none. */
   synced(regionId: RegionId): RegionLog | undefined {
-    const region = this.durable.regions.get(regionId);
+    const region = this.medium.picture.regions.get(regionId);
     return region === undefined ? undefined : new MemoryRegionLog(region);
   }
 
   /** The region's hard state as a crash at this moment would leave it. */
   syncedHardState(regionId: RegionId): HardState | undefined {
-    return this.durable.regions.get(regionId)?.hardState;
-  }
-
-  private makeDurable(batch: UnsyncedBatch): void {
-    for (const write of batch.writes) this.durable.apply(write);
-    for (const [key, value] of batch.meta) this.durable.meta.set(key, value);
+    return this.medium.picture.regions.get(regionId)?.hardState;
   }
 }
 

@@ -61,6 +61,34 @@ describe('sync and crash', () => {
     expect(after.region(one)?.term(2)).toBe(2);
   });
 
+  test('batches given up when the disk failed may be on it nevertheless', () => {
+    write({ regionId: one, entries: entries('1/1') });
+    write({ regionId: one, entries: entries('1/2') });
+    store.fail(new Error('sync'));
+    expect(store.synced(one)?.lastIndex()).toBe(0);
+    expect(store.unsyncedBatches).toBe(2);
+    expect(store.crash(1).region(one)?.lastIndex()).toBe(1);
+  });
+
+  test('a broken disk loses the newest synced batches, as many as are asked for', () => {
+    store = new MemoryLogStore({ losableMax: 3 });
+    listen(store);
+    write({ regionId: one, create });
+    for (let index = 1; index <= 5; index++) {
+      write({ regionId: one, entries: entries(`1/${index}`) });
+    }
+    store.setMeta('a', utf8('x'));
+    write({ regionId: one, hardState: { term: 4, votedFor: id(2), commitIndex: 2 } });
+    store.sync();
+    store = store.crash();
+    expect(store.losable).toBe(3);
+    const after = store.loseSynced(2);
+    expect(after.region(one)?.lastIndex()).toBe(4);
+    expect(after.syncedHardState(one)?.term).toBe(0);
+    expect(after.getMeta('a')).toBeUndefined();
+    expect(after.losable).toBe(1);
+  });
+
   test('the former store is dead after a crash', () => {
     store.crash();
     expect(() => write({ regionId: one, entries: entries('1/1') })).toThrow('N1');
@@ -190,5 +218,14 @@ describe('logs', () => {
     expect(log.entries(1, 4, 99)).toHaveLength(1);
     expect(() => log.entries(2, 4, 99)).toThrow('LOG_CORRUPT');
     expect(log.lastIndex()).toBe(3);
+  });
+
+  test('what was synced and cannot be read cannot be read after a crash either', () => {
+    write({ regionId: one, entries: entries('1/1', '1/2', '1/3') });
+    store.sync();
+    store.corrupt(one, 2);
+    const log = store.crash().region(one)!;
+    expect(log.entries(1, 4, 99)).toHaveLength(1);
+    expect(() => log.entries(2, 4, 99)).toThrow('LOG_CORRUPT');
   });
 });
