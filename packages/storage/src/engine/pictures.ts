@@ -7,6 +7,7 @@
  */
 import { assert, equalBytes } from '@moku/base';
 import type { StorePicture, VersionedValue } from '@moku/kv';
+import type { Medium } from '../medium.js';
 import type { ChunkTable } from './chunks.js';
 import { closeCursors, firstCursor, OverlayCursor, type VersionCursor } from './cursors.js';
 import type { Overlay, StoreState } from './overlay.js';
@@ -19,17 +20,19 @@ const idleReadersMax = 2;
 export class Pictures {
   private readonly directory: string;
   private readonly table: ChunkTable;
+  private readonly medium: Medium;
   private readonly idle: Reader[] = [];
   private readonly open = new Set<Picture>();
 
-  constructor(directory: string, table: ChunkTable) {
+  constructor(directory: string, table: ChunkTable, medium: Medium) {
     this.directory = directory;
     this.table = table;
+    this.medium = medium;
   }
 
   /** A picture of `store` as it is now; `overlays` are those with versions of it. */
   take(store: StoreState, overlays: readonly Overlay[]): StorePicture {
-    const reader = this.idle.pop() ?? new Reader(this.directory, cacheKiB);
+    const reader = this.idle.pop() ?? new Reader(this.directory, cacheKiB, this.medium);
     const cursors: VersionCursor[] = [];
     try {
       reader.hold();

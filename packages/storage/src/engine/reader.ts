@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import type { ScanRange, StoreId, VersionedValue } from '@moku/kv';
-import Database from 'better-sqlite3';
+import type { Medium, SqlConnection, SqlStatement } from '../medium.js';
 import type { VersionCursor } from './cursors.js';
 import { engineError } from './errors.js';
 import { unseal } from './row.js';
@@ -13,7 +13,6 @@ import { dataFileName } from './schema.js';
 
 type PointRow = readonly [timestamp: number, sealed: Buffer];
 type KeyRow = readonly [key: Buffer, timestamp: number, sealed: Buffer];
-type Statement = Database.Statement<unknown[], unknown>;
 
 const columns = 'SELECT key, max(ts), value FROM version WHERE store = ? AND key >= ?';
 // max(ts) makes SQLite take `value` from the row of the newest version, the first of its group.
@@ -21,21 +20,18 @@ const forwardOrder = 'AND ts <= ? GROUP BY key ORDER BY key';
 const reverseOrder = `${forwardOrder} DESC`;
 
 export class Reader {
-  private readonly db: Database.Database;
-  private readonly newest: Statement;
-  private readonly forward: Statement;
-  private readonly forwardBounded: Statement;
-  private readonly reverse: Statement;
-  private readonly reverseBounded: Statement;
-  private readonly versions: Statement;
+  private readonly db: SqlConnection;
+  private readonly newest: SqlStatement;
+  private readonly forward: SqlStatement;
+  private readonly forwardBounded: SqlStatement;
+  private readonly reverse: SqlStatement;
+  private readonly reverseBounded: SqlStatement;
+  private readonly versions: SqlStatement;
 
   /** Opens data.db in `directory`, which a writer has made; keeps at most `cacheKiB` of pages. */
-  constructor(directory: string, cacheKiB: number) {
+  constructor(directory: string, cacheKiB: number, medium: Medium) {
     try {
-      this.db = new Database(join(directory, dataFileName), {
-        readonly: true,
-        fileMustExist: true,
-      });
+      this.db = medium.connect(join(directory, dataFileName), { readonly: true });
       this.db.pragma(`cache_size = -${cacheKiB}`);
       this.newest = this.db
         .prepare(

@@ -28,6 +28,8 @@ import type {
   StorePicture,
   VersionedValue,
 } from '@moku/kv';
+import { diskMedium } from '../disk-medium.js';
+import type { Medium } from '../medium.js';
 import { ChunkTable } from './chunks.js';
 import { Flusher } from './flusher.js';
 import { Lookup } from './lookup.js';
@@ -36,7 +38,12 @@ import { ReplicaRecord, StoreState } from './overlay.js';
 import { Pictures } from './pictures.js';
 import { Reader } from './reader.js';
 import { systemClock } from './system-clock.js';
-import { type Ready, WriterThread } from './writer-thread.js';
+import {
+  type Ready,
+  type StartWriterLink,
+  startWriterWorker,
+  WriterThread,
+} from './writer-thread.js';
 
 export interface EngineOptions {
   /** Directory of data.db; made when it does not exist. */
@@ -69,11 +76,20 @@ const readerCacheKiB = 8_192;
  * Opens the engine in `options.dir`. Errors: DIR_UNUSABLE, DIR_LOCKED (another process or engine has
  * it), DIR_FORMAT_NEWER, ENGINE_CORRUPT, ENGINE_IO, SYNC_DISABLED.
  */
-export async function openEngine(options: EngineOptions): Promise<SqliteEngine> {
-  const thread = new WriterThread(options.dir);
+export function openEngine(options: EngineOptions): Promise<SqliteEngine> {
+  return openEngineOver(options, diskMedium, startWriterWorker);
+}
+
+/** The same on another medium, whose writer `start` starts. */
+export async function openEngineOver(
+  options: EngineOptions,
+  medium: Medium,
+  start: StartWriterLink,
+): Promise<SqliteEngine> {
+  const thread = new WriterThread(options.dir, start);
   try {
     const ready = await thread.ready;
-    return new SqliteEngine(options, thread, ready);
+    return new SqliteEngine(options, medium, thread, ready);
   } catch (error) {
     await thread.close();
     throw error;
@@ -96,15 +112,15 @@ export class SqliteEngine implements Engine {
   private closing: Promise<void> | undefined = undefined;
 
   /** Use `openEngine`. */
-  constructor(options: EngineOptions, thread: WriterThread, ready: Ready) {
+  constructor(options: EngineOptions, medium: Medium, thread: WriterThread, ready: Ready) {
     this.overlayBytesMax = options.overlayBytesMax ?? limits.engineOverlayBytesMax;
     this.clock = options.clock ?? systemClock;
     this.thread = thread;
     this.nextStoreId = ready.nextStoreId;
     this.recover(ready.replicas);
-    this.reader = new Reader(options.dir, readerCacheKiB);
+    this.reader = new Reader(options.dir, readerCacheKiB, medium);
     this.lookup = new Lookup(this.table, this.reader);
-    this.pictures = new Pictures(options.dir, this.table);
+    this.pictures = new Pictures(options.dir, this.table, medium);
     this.flusher = new Flusher({
       thread,
       table: this.table,

@@ -3,7 +3,7 @@
  * can end unasked into one ENGINE_IO.
  */
 import { Worker } from 'node:worker_threads';
-import { MokuError, unreachable } from '@moku/base';
+import { type ErrorDetails, MokuError, unreachable } from '@moku/base';
 import type { FromWriter, ToWriter } from './messages.js';
 
 /** Resolves to the compiled worker from src/engine and from dist/engine alike. */
@@ -30,27 +30,52 @@ type Phase =
   | { readonly kind: 'closing'; readonly resolve: () => void }
   | { readonly kind: 'ended' };
 
+/** The way to a thread in which a `WriterLoop` runs. Messages arrive in the order in which they were posted. */
+export interface WriterLink {
+  post(message: ToWriter): void;
+  /** Ends the thread where it stands. */
+  terminate(): Promise<unknown>;
+}
+
+export interface WriterLinkEvents {
+  onMessage(message: FromWriter): void;
+  /** The thread broke or has ended, by whatever cause. */
+  onEnded(details: ErrorDetails, cause?: unknown): void;
+}
+
+/** Starts a writer on `directory`; events come after this has returned. */
+export type StartWriterLink = (directory: string, events: WriterLinkEvents) => WriterLink;
+
+export const startWriterWorker: StartWriterLink = (directory, events) => {
+  const worker = new Worker(workerUrl, {
+    workerData: { directory },
+    execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMiB },
+  });
+  worker.on('message', (message: FromWriter) => events.onMessage(message));
+  worker.on('error', (cause) => events.onEnded({ reason: 'thread' }, cause));
+  worker.on('exit', (exitCode) => events.onEnded({ reason: 'thread ended', exitCode }));
+  return {
+    post: (message) => worker.postMessage(message),
+    terminate: () => worker.terminate(),
+  };
+};
+
 export class WriterThread {
-  private readonly worker: Worker;
+  private readonly link: WriterLink;
   private phase: Phase;
   /** What the file held when it was opened. */
   readonly ready: Promise<Ready>;
 
   /** Starts a writer on `directory`; `ready` rejects with its coded reason when it cannot open it. */
-  constructor(directory: string) {
-    this.worker = new Worker(workerUrl, {
-      workerData: { directory },
-      execArgv: [],
-      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMiB },
-    });
+  constructor(directory: string, start: StartWriterLink) {
     const { promise, resolve, reject } = withResolvers<Ready>();
     this.ready = promise;
     this.phase = { kind: 'opening', resolve, reject };
-    this.worker.on('message', (message: FromWriter) => this.receive(message));
-    this.worker.on('error', (cause) =>
-      this.fail(new MokuError('ENGINE_IO', { reason: 'thread' }, { cause })),
-    );
-    this.worker.on('exit', (exitCode) => this.onExit(exitCode));
+    this.link = start(directory, {
+      onMessage: (message) => this.receive(message),
+      onEnded: (details, cause) => this.fail(new MokuError('ENGINE_IO', details, { cause })),
+    });
   }
 
   subscribe(events: WriterEvents): void {
@@ -59,7 +84,7 @@ export class WriterThread {
 
   /** Dropped when the writer has ended. */
   post(message: ToWriter): void {
-    this.worker.postMessage(message);
+    this.link.post(message);
   }
 
   /** Closes the file and ends the thread. */
@@ -70,7 +95,7 @@ export class WriterThread {
       this.post({ type: 'close' });
       await promise;
     }
-    await this.worker.terminate();
+    await this.link.terminate();
   }
 
   private receive(message: FromWriter): void {
@@ -95,10 +120,6 @@ export class WriterThread {
       default:
         unreachable(message);
     }
-  }
-
-  private onExit(exitCode: number): void {
-    this.fail(new MokuError('ENGINE_IO', { reason: 'thread ended', exitCode }));
   }
 
   private fail(error: MokuError): void {

@@ -7,10 +7,9 @@
  *  W2 Applied indexes are read back, and reported, only after a sync that covers their transaction (G2).
  *  W3 A store is reclaimed only after the transaction in which its last replica left it (G3).
  */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert, MokuError, present } from '@moku/base';
-import Database from 'better-sqlite3';
+import type { Medium, SqlConnection, SqlStatement } from '../medium.js';
 import { Chunk, ChunkTable, deletionLength, removalLength } from './chunks.js';
 import { sqliteCodeOf } from './errors.js';
 import { type FlushStats, replicaField, replicaFields, type ToWriter } from './messages.js';
@@ -46,20 +45,18 @@ interface Flush {
   transactionBytes: number;
 }
 
-type Statement = Database.Statement<unknown[], unknown>;
-
 export class Writer {
-  private readonly lock: Database.Database;
-  private readonly db: Database.Database;
+  private readonly lock: SqlConnection;
+  private readonly db: SqlConnection;
   private readonly table = new ChunkTable();
-  private readonly putVersion: Statement;
-  private readonly removeVersion: Statement;
-  private readonly putReplica: Statement;
-  private readonly dropReplica: Statement;
-  private readonly getApplied: Statement;
-  private readonly oldestRows: Statement;
-  private readonly nextStore: Statement;
-  private readonly putMeta: Statement;
+  private readonly putVersion: SqlStatement;
+  private readonly removeVersion: SqlStatement;
+  private readonly putReplica: SqlStatement;
+  private readonly dropReplica: SqlStatement;
+  private readonly getApplied: SqlStatement;
+  private readonly oldestRows: SqlStatement;
+  private readonly nextStore: SqlStatement;
+  private readonly putMeta: SqlStatement;
   private flush: Flush | undefined = undefined;
   private flushes = 0;
   /** Stores to reclaim; then those from `orphanCursor` up to `orphanEnd` that had no replica at opening. */
@@ -70,10 +67,10 @@ export class Writer {
   private reclaimSteps = 0;
 
   /** Opens or creates the files in `directory`. Throws DIR_UNUSABLE, DIR_LOCKED, DIR_FORMAT_NEWER, ENGINE_CORRUPT, SYNC_DISABLED. */
-  constructor(directory: string) {
-    this.lock = lockDirectory(directory);
+  constructor(directory: string, medium: Medium) {
+    this.lock = lockDirectory(directory, medium);
     try {
-      this.db = openData(directory);
+      this.db = openData(directory, medium);
     } catch (cause) {
       this.lock.close();
       throw cause;
@@ -193,7 +190,7 @@ export class Writer {
     assert(this.flush === undefined, 'W3: reclaiming waits for the flush');
     const storeId = this.orphans[0] ?? this.findOrphan();
     if (storeId === undefined) return false;
-    const rows = this.oldestRows.all(storeId, reclaimRowsMax) as [Buffer, number, number][];
+    const rows = this.oldestRows.all(storeId, reclaimRowsMax) as [Uint8Array, number, number][];
     this.db.exec('BEGIN IMMEDIATE');
     let bytes = 0;
     for (const [key, timestamp, valueBytes] of rows) {
@@ -290,11 +287,11 @@ export class Writer {
 }
 
 /** Makes the directory and holds its lock file; throws DIR_UNUSABLE or DIR_LOCKED. */
-function lockDirectory(directory: string): Database.Database {
-  let lock: Database.Database | undefined;
+function lockDirectory(directory: string, medium: Medium): SqlConnection {
+  let lock: SqlConnection | undefined;
   try {
-    mkdirSync(directory, { recursive: true });
-    lock = new Database(join(directory, lockFileName), { timeout: 0 });
+    medium.makeDirectory(directory);
+    lock = medium.connect(join(directory, lockFileName), { timeoutMs: 0 });
     lock.pragma('journal_mode = MEMORY');
     lock.exec('BEGIN EXCLUSIVE');
     return lock;
@@ -310,10 +307,10 @@ function lockDirectory(directory: string): Database.Database {
   }
 }
 
-function openData(directory: string): Database.Database {
-  let db: Database.Database | undefined;
+function openData(directory: string, medium: Medium): SqlConnection {
+  let db: SqlConnection | undefined;
   try {
-    db = new Database(join(directory, dataFileName));
+    db = medium.connect(join(directory, dataFileName));
     const mode = db.pragma('journal_mode = WAL', { simple: true });
     db.pragma('synchronous = NORMAL');
     db.pragma('wal_autocheckpoint = 0');
@@ -339,7 +336,7 @@ function openData(directory: string): Database.Database {
 }
 
 /** Makes the tables of a new file; refuses a file of a newer format. */
-function checkFormat(db: Database.Database): void {
+function checkFormat(db: SqlConnection): void {
   const hasMeta = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() !== undefined;
   if (!hasMeta) {
     db.exec(

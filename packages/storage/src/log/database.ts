@@ -7,21 +7,9 @@
  *  D2 synchronous=FULL in WAL mode, read back: every commit is synced before it returns.
  *  D3 A sign of amnesia (lost synced data) is written to `log.amnesia` and synced before SQLite forgets it.
  */
-import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { ByteReader, ByteWriter, isMokuError, MokuError, text, utf8 } from '@moku/base';
-import Database from 'better-sqlite3';
+import type { Medium, SqlConnection, SqlStatement } from '../medium.js';
 import type { CommitMessage, FetchedRow, ThreadOptions } from './protocol.js';
 import { scanWal } from './wal-scan.js';
 
@@ -47,17 +35,19 @@ export class LogDatabase {
   readonly storeId: string;
   readonly amnesia: string;
   private readonly dir: string;
-  private readonly lock: Database.Database;
-  private readonly database: Database.Database;
+  private readonly medium: Medium;
+  private readonly lock: SqlConnection;
+  private readonly database: SqlConnection;
   private readonly statements: Statements;
 
-  constructor(options: ThreadOptions) {
+  constructor(options: ThreadOptions, medium: Medium) {
     this.dir = options.dir;
-    prepareDirectory(options.dir);
-    this.lock = takeLock(options.dir);
+    this.medium = medium;
+    prepareDirectory(options.dir, medium);
+    this.lock = takeLock(options.dir, medium);
     try {
-      this.amnesia = findAmnesia(options.dir);
-      this.database = openFile(options);
+      this.amnesia = findAmnesia(options.dir, medium);
+      this.database = openFile(options, medium);
     } catch (error) {
       this.lock.close();
       throw error;
@@ -153,17 +143,19 @@ export class LogDatabase {
   sizes(): { fileBytes: number; freeBytes: number; walBytes: number } {
     const pages = Number(this.database.pragma('page_count', { simple: true }));
     const freePages = Number(this.database.pragma('freelist_count', { simple: true }));
-    const walPath = join(this.dir, 'log.db-wal');
-    const walBytes = existsSync(walPath) ? statSync(walPath).size : 0;
+    const walBytes = this.medium.sizeOf(join(this.dir, 'log.db-wal'));
     return { fileBytes: pages * pageBytes, freeBytes: freePages * pageBytes, walBytes };
+  }
+
+  /** Writes down, durably, that synced data was lost, until `clearAmnesia` (D3). */
+  noteAmnesia(loss: string): void {
+    this.medium.writeText(join(this.dir, 'log.amnesia'), loss);
   }
 
   /** Peers have made the node safe: it is no longer amnesiac. */
   clearAmnesia(): void {
     const path = join(this.dir, 'log.amnesia');
-    if (!existsSync(path)) return;
-    unlinkSync(path);
-    syncPath(this.dir);
+    if (this.medium.exists(path)) this.medium.remove(path);
   }
 
   close(): void {
@@ -190,11 +182,11 @@ type Statements = Readonly<
     | 'dropRow'
     | 'readRow'
     | 'walFrames',
-    Database.Statement
+    SqlStatement
   >
 >;
 
-function prepareStatements(database: Database.Database): Statements {
+function prepareStatements(database: SqlConnection): Statements {
   const upsert = 'DO UPDATE SET';
   return {
     begin: database.prepare('BEGIN IMMEDIATE'),
@@ -214,22 +206,19 @@ function prepareStatements(database: Database.Database): Statements {
   };
 }
 
-function prepareDirectory(dir: string): void {
+function prepareDirectory(dir: string, medium: Medium): void {
   try {
-    const made = mkdirSync(dir, { recursive: true });
-    if (!statSync(dir).isDirectory()) throw new Error('not a directory');
-    if (made === undefined) return;
-    for (let path = dir; path.length >= made.length; path = dirname(path)) syncPath(dirname(path));
+    medium.makeDirectory(dir);
   } catch (cause) {
     throw unusable(dir, cause);
   }
 }
 
 /** D1. The lock is SQLite's, on a file of its own, and never given back before the end. */
-function takeLock(dir: string): Database.Database {
-  let lock: Database.Database | undefined;
+function takeLock(dir: string, medium: Medium): SqlConnection {
+  let lock: SqlConnection | undefined;
   try {
-    lock = new Database(join(dir, 'log.lock'), { timeout: 0 });
+    lock = medium.connect(join(dir, 'log.lock'), { timeoutMs: 0 });
     lock.pragma('journal_mode = MEMORY');
     lock.exec('BEGIN EXCLUSIVE');
     return lock;
@@ -241,33 +230,21 @@ function takeLock(dir: string): Database.Database {
 }
 
 /** D3. */
-function findAmnesia(dir: string): string {
+function findAmnesia(dir: string, medium: Medium): string {
   const path = join(dir, 'log.amnesia');
-  if (existsSync(path)) return readFileSync(path, 'utf8');
-  const { loss } = scanWal(join(dir, 'log.db-wal'));
-  if (loss !== '') noteAmnesia(dir, loss);
+  if (medium.exists(path)) return medium.readText(path);
+  const { loss } = scanWal(join(dir, 'log.db-wal'), medium);
+  if (loss !== '') medium.writeText(path, loss);
   return loss;
 }
 
-/** Writes down, durably, that synced data was lost, until `clearAmnesia`. */
-export function noteAmnesia(dir: string, loss: string): void {
-  const file = openSync(join(dir, 'log.amnesia'), 'w');
-  try {
-    writeSync(file, loss);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  syncPath(dir);
-}
-
-function openFile(options: ThreadOptions): Database.Database {
+function openFile(options: ThreadOptions, medium: Medium): SqlConnection {
   const { dir } = options;
-  let database: Database.Database | undefined;
+  let database: SqlConnection | undefined;
   try {
-    database = new Database(join(dir, 'log.db'), { timeout: 0 });
+    database = medium.connect(join(dir, 'log.db'), { timeoutMs: 0 });
     configure(database, options);
-    checkOwner(database, options);
+    checkOwner(database, options, medium);
     return database;
   } catch (cause) {
     database?.close();
@@ -276,7 +253,7 @@ function openFile(options: ThreadOptions): Database.Database {
   }
 }
 
-function configure(database: Database.Database, options: ThreadOptions): void {
+function configure(database: SqlConnection, options: ThreadOptions): void {
   database.pragma(`page_size = ${pageBytes}`);
   database.pragma('locking_mode = EXCLUSIVE');
   const mode = database.pragma('journal_mode = WAL', { simple: true });
@@ -298,7 +275,7 @@ function configure(database: Database.Database, options: ThreadOptions): void {
 }
 
 /** D2: read back after the first access, because that is when a file in WAL mode resets it. */
-function checkSynchronous(database: Database.Database): void {
+function checkSynchronous(database: SqlConnection): void {
   database.prepare('SELECT count(*) FROM sqlite_schema').get();
   const found = database.pragma('synchronous', { simple: true });
   if (found !== synchronousFull) {
@@ -311,10 +288,10 @@ function checkSynchronous(database: Database.Database): void {
 }
 
 /** Makes the tables of a new file; refuses a file of another node, cluster or of a newer format. */
-function checkOwner(database: Database.Database, options: ThreadOptions): void {
+function checkOwner(database: SqlConnection, options: ThreadOptions, medium: Medium): void {
   const tables = database.prepare('SELECT name FROM sqlite_schema').pluck().all() as string[];
   if (tables.length === 0) {
-    createTables(database, options);
+    createTables(database, options, medium);
     return;
   }
   if (!tables.includes('meta')) {
@@ -335,30 +312,20 @@ function checkOwner(database: Database.Database, options: ThreadOptions): void {
   }
 }
 
-function createTables(database: Database.Database, options: ThreadOptions): void {
-  const create = database.transaction(() => {
-    database.exec(schema);
-    const put = database.prepare('INSERT INTO meta VALUES (?, ?)');
-    put.run('format', asBuffer(utf8(String(logFormatVersion))));
-    put.run('clusterId', asBuffer(utf8(options.clusterId)));
-    put.run('nodeId', asBuffer(utf8(String(options.nodeId))));
-    put.run('storeId', asBuffer(utf8(randomBytes(8).toString('hex'))));
-  });
-  create();
+/** In one transaction: a file that an error left half made is closed, which undoes it. */
+function createTables(database: SqlConnection, options: ThreadOptions, medium: Medium): void {
+  database.exec(`BEGIN; ${schema}`);
+  const put = database.prepare('INSERT INTO meta VALUES (?, ?)');
+  put.run('format', asBuffer(utf8(String(logFormatVersion))));
+  put.run('clusterId', asBuffer(utf8(options.clusterId)));
+  put.run('nodeId', asBuffer(utf8(String(options.nodeId))));
+  put.run('storeId', asBuffer(utf8(asBuffer(medium.randomBytes(8)).toString('hex'))));
+  database.exec('COMMIT');
 }
 
-function readMeta(database: Database.Database, key: string): Uint8Array | undefined {
+function readMeta(database: SqlConnection, key: string): Uint8Array | undefined {
   const value = database.prepare('SELECT value FROM meta WHERE key = ?').pluck().get(key);
   return value as Uint8Array | undefined;
-}
-
-function syncPath(path: string): void {
-  const file = openSync(path, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

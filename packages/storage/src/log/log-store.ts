@@ -23,7 +23,7 @@ import type { CommitMessage, FetchedRow, FileStats, FromThread, RowBytes } from 
 import type { RecoveredLogs } from './recovery.js';
 import type { LogParts } from './region-log.js';
 import { RegionTable } from './region-table.js';
-import { errorOf, type ThreadLink } from './thread-link.js';
+import { errorOf, type LogLink } from './thread-link.js';
 
 /** Sizes of the log, in bytes unless named otherwise. */
 export interface LogStats extends FileStats {
@@ -37,7 +37,7 @@ export interface LogStats extends FileStats {
 
 /** What the opening found and made; handed to the constructor. */
 export interface OpenedLog {
-  readonly link: ThreadLink;
+  readonly link: LogLink;
   readonly parts: LogParts;
   readonly recovered: RecoveredLogs;
   readonly metas: Map<string, Uint8Array>;
@@ -61,7 +61,7 @@ export class SqliteLogStore implements LogStore {
   readonly incarnation: number;
   /** 16 hex digits, made with the directory: tells a wiped or copied one from the old one. */
   readonly storeId: string;
-  private readonly link: ThreadLink;
+  private readonly link: LogLink;
   private readonly parts: LogParts;
   private readonly clock: Clock;
   private readonly metas: Map<string, Uint8Array>;

@@ -11,7 +11,7 @@ import { LogRecovery } from './recovery.js';
 import type { LogParts } from './region-log.js';
 import { RowReader } from './row-reader.js';
 import { RowTable } from './row-table.js';
-import { errorOf, ThreadLink } from './thread-link.js';
+import { errorOf, type LogLink, type StartLogLink, ThreadLink } from './thread-link.js';
 
 export interface LogStoreOptions {
   /** Directory of the log's files; made when it is missing. */
@@ -41,7 +41,15 @@ const rowCacheShare = 0.25;
  * has it open), DIR_FOREIGN (another node or cluster), DIR_FORMAT_NEWER, SYNC_DISABLED, LOG_CORRUPT, LOG_IO
  * or INVALID_ARGUMENT, with nothing changed and nothing held.
  */
-export async function openLogStore(options: LogStoreOptions): Promise<SqliteLogStore> {
+export function openLogStore(options: LogStoreOptions): Promise<SqliteLogStore> {
+  return openLogStoreOver(options, (thread, listener) => new ThreadLink(thread, listener));
+}
+
+/** The same over a thread, or what stands for one, that `start` gives. */
+export async function openLogStoreOver(
+  options: LogStoreOptions,
+  start: StartLogLink,
+): Promise<SqliteLogStore> {
   checkOptions(options);
   const threadOptions: ThreadOptions = {
     dir: options.dir,
@@ -55,7 +63,7 @@ export async function openLogStore(options: LogStoreOptions): Promise<SqliteLogS
   const garbageBytesMin = options.garbageBytesMin ?? 4 * MiB;
   const cacheBytesMax = options.cacheBytesMax ?? limits.logCacheBytesMax;
   const { parts, reads } = createParts(cacheBytesMax, clock);
-  const found = await recover(threadOptions);
+  const found = await recover(threadOptions, start);
   const recovered = found.recovery.finish(parts);
   const { link, states } = found;
   const amnesia = states.amnesia || recovered.loss;
@@ -78,7 +86,7 @@ export async function openLogStore(options: LogStoreOptions): Promise<SqliteLogS
 }
 
 /** Makes the store amnesiac for its later openings, too. */
-async function noteAmnesia(link: ThreadLink, loss: string): Promise<void> {
+async function noteAmnesia(link: LogLink, loss: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     link.listen({
       onMessage(message) {
@@ -141,19 +149,19 @@ function createParts(
 }
 
 interface Found {
-  readonly link: ThreadLink;
+  readonly link: LogLink;
   readonly recovery: LogRecovery;
   readonly states: Extract<FromThread, { type: 'states' }>;
 }
 
 /** Starts the thread and takes in what it finds. When it refuses, it has ended before this rejects. */
-async function recover(options: ThreadOptions): Promise<Found> {
+async function recover(options: ThreadOptions, start: StartLogLink): Promise<Found> {
   const recovery = new LogRecovery();
   let states: Found['states'] | undefined;
-  let link: ThreadLink | undefined;
+  let link: LogLink | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
-      link = new ThreadLink(options, {
+      link = start(options, {
         onMessage(message) {
           try {
             if (message.type === 'states') {

@@ -11,8 +11,21 @@ export interface ThreadListener {
   onBroken(error: MokuError): void;
 }
 
-export class ThreadLink {
+/** The store's way to its thread. Messages arrive in the order in which they were posted. */
+export interface LogLink {
   /** Resolves when the thread has ended and holds no file any more. */
+  readonly ended: Promise<void>;
+  /** From now on messages go to `listener`. */
+  listen(listener: ThreadListener): void;
+  post(message: ToThread, transfer?: ArrayBuffer[]): void;
+  /** Ends the thread where it stands; what was not synced is lost. */
+  terminate(): Promise<void>;
+}
+
+/** Starts a thread that opens the files, and tells `listener` what it finds. */
+export type StartLogLink = (options: ThreadOptions, listener: ThreadListener) => LogLink;
+
+export class ThreadLink implements LogLink {
   readonly ended: Promise<void>;
   private readonly worker: Worker;
   private listener: ThreadListener;
@@ -42,7 +55,6 @@ export class ThreadLink {
     this.worker.postMessage(message, transfer);
   }
 
-  /** Ends the thread where it stands; what was not synced is lost. */
   async terminate(): Promise<void> {
     await this.worker.terminate();
     await this.ended;

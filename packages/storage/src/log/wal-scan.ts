@@ -8,7 +8,7 @@
  * the log at each opening: frames of the current salts beyond a torn end would mislead it.
  * Source: sqlite.org/fileformat2.html, §4.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import type { FileReading, Medium } from '../medium.js';
 
 const headerBytes = 32;
 const frameHeaderBytes = 24;
@@ -22,28 +22,23 @@ export interface WalVerdict {
   readonly loss: string;
 }
 
-/** Scans the file at `path`; a missing or empty one is in order. Throws what the file system throws. */
-export function scanWal(path: string): WalVerdict {
-  let file: number;
-  try {
-    file = openSync(path, 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { commits: 0, loss: '' };
-    throw error;
-  }
+/** Scans the file at `path`; a missing or empty one is in order. Throws what the medium throws. */
+export function scanWal(path: string, medium: Medium): WalVerdict {
+  const file = medium.openReading(path);
+  if (file === undefined) return { commits: 0, loss: '' };
   try {
     return scanOpen(file);
   } finally {
-    closeSync(file);
+    file.close();
   }
 }
 
-function scanOpen(file: number): WalVerdict {
-  const size = fstatSync(file).size;
+function scanOpen(file: FileReading): WalVerdict {
+  const { size } = file;
   // The header is synced before the first frame is written.
   if (size <= headerBytes) return { commits: 0, loss: '' };
   const header = Buffer.alloc(headerBytes);
-  readFully(file, header, 0);
+  file.read(header, 0);
   const magic = header.readUInt32BE(0);
   const isBigEndian = magic === magicBigEndian;
   const sum = { a: 0, b: 0 };
@@ -53,7 +48,7 @@ function scanOpen(file: number): WalVerdict {
     sum.a === header.readUInt32BE(24) &&
     sum.b === header.readUInt32BE(28);
   if (!isHeaderGood) return { commits: 0, loss: 'the header of the write-ahead log is damaged' };
-  return scanFrames(file, size, { header, isBigEndian, sum });
+  return scanFrames(file, { header, isBigEndian, sum });
 }
 
 interface WalHead {
@@ -62,14 +57,14 @@ interface WalHead {
   readonly sum: { a: number; b: number };
 }
 
-function scanFrames(file: number, size: number, head: WalHead): WalVerdict {
+function scanFrames(file: FileReading, head: WalHead): WalVerdict {
   const { header, isBigEndian, sum } = head;
   const frame = Buffer.alloc(frameHeaderBytes + header.readUInt32BE(8));
   let commits = 0;
   let firstBadAt = -1;
   let commitsBehind = 0;
-  for (let at = headerBytes; at + frame.length <= size; at += frame.length) {
-    readFully(file, frame, at);
+  for (let at = headerBytes; at + frame.length <= file.size; at += frame.length) {
+    file.read(frame, at);
     const hasSalts = frame.compare(header, 16, 24, 8, 16) === 0;
     const isCommit = frame.readUInt32BE(4) !== 0;
     if (firstBadAt < 0) {
@@ -102,13 +97,4 @@ function addChecksum(sum: { a: number; b: number }, bytes: Buffer, isBigEndian: 
   }
   sum.a = a;
   sum.b = b;
-}
-
-function readFully(file: number, into: Buffer, at: number): void {
-  let done = 0;
-  while (done < into.length) {
-    const read = readSync(file, into, done, into.length - done, at + done);
-    if (read === 0) throw new Error(`the write-ahead log ends at byte ${at + done}`);
-    done += read;
-  }
 }

@@ -6,6 +6,7 @@ import type { RegionId, ReplicaId, Timestamp } from '@moku/base';
 import type { StoreId } from '@moku/kv';
 import Database from 'better-sqlite3';
 import { expect, it } from 'vitest';
+import { diskMedium } from '../../src/disk-medium.js';
 import { ChunkTable } from '../../src/engine/chunks.js';
 import { FlushEncoder } from '../../src/engine/flush-encoder.js';
 import { Overlay, ReplicaRecord, StoreState } from '../../src/engine/overlay.js';
@@ -53,7 +54,7 @@ function filledOverlay(
 
 it('shows a store to others only whole and together with its replica', () => {
   const dir = temporaryDirectory();
-  const writer = new Writer(dir);
+  const writer = new Writer(dir, diskMedium);
   writer.recover();
   const table = new ChunkTable();
   const { overlay, encoder } = filledOverlay(table, rowsPerStore);
@@ -91,7 +92,7 @@ it('shows a store to others only whole and together with its replica', () => {
 
 it('does not reclaim a store before the flush that left it is in', () => {
   const dir = temporaryDirectory();
-  const writer = new Writer(dir);
+  const writer = new Writer(dir, diskMedium);
   writer.recover();
   expect(writer.reclaimStep()).toBe(false);
   const table = new ChunkTable();

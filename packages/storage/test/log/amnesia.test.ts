@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { diskMedium } from '../../src/disk-medium.js';
 import { scanWal } from '../../src/log/wal-scan.js';
 import { copyDir, openQuiet, readAll, settle, tempDir } from './fixtures.js';
 import { append, create, entriesOf, region } from './histories.js';
@@ -52,13 +53,13 @@ async function lastIndexAfter(dir: string): Promise<number> {
 
 it('an undamaged log after a crash has lost nothing', async () => {
   const dir = await crashed();
-  expect(scanWal(join(dir, 'log.db-wal'))).toMatchObject({ loss: '' });
-  expect(scanWal(join(dir, 'log.db-wal')).commits).toBeGreaterThanOrEqual(batches);
+  expect(scanWal(join(dir, 'log.db-wal'), diskMedium)).toMatchObject({ loss: '' });
+  expect(scanWal(join(dir, 'log.db-wal'), diskMedium).commits).toBeGreaterThanOrEqual(batches);
   expect(await lastIndexAfter(dir)).toBe(batches);
 });
 
 it('a missing log has lost nothing', () => {
-  expect(scanWal(join(tempDir(), 'none'))).toEqual({ commits: 0, loss: '' });
+  expect(scanWal(join(tempDir(), 'none'), diskMedium)).toEqual({ commits: 0, loss: '' });
 });
 
 it.each([
