@@ -1,34 +1,60 @@
 /**
- * `pnpm sim`: the simulator's command. Exit code 1 when something broke, 2 for options it does not know.
+ * `pnpm sim`: the simulator's command. Exit code 1 when something broke, 2 for options that it does not
+ * take, 130 when interrupted.
  */
+import { isMokuError } from '@moku/base';
 import { runExplore } from './explore-command.js';
+import { runMutants } from './mutants-command.js';
+import { parsed } from './options.js';
+import { profileNames } from './profile.js';
 import { runSeeds } from './seeds-command.js';
 
-const usage = `pnpm sim [options]
+const usage = `pnpm sim [--seeds A..B | --seed N] [options]
+                   runs clusters, each decided by its seed, and says which break an invariant
+  --seeds A..B     these seeds (default 1..100); those that 100 divides run in two processes, which must
+                   have equal traces
+  --seed N         one seed; prints its trace hash
+  --trace          prints every event
+  --profile NAMES  one or more, parted by commas (default swarm); each runs all seeds:
+                   ${profileNames.join(', ')}
+  --mutant NAME    plants a bug, to see it found
+  --jobs N         processes (default: one per core)
+  --json           ends with one line of totals
 
-  --seeds A..B     runs these seeds (default 1..100)
-  --seed N         runs one and prints its trace hash; --trace prints every event
-  --profile NAME   swarm, network, disk or many-regions
-  --bug NAME       plants a bug, to see it found
+pnpm sim mutants [options]
+                   counts for each planted bug the seeds until it is found
+  --only NAMES     these, parted by commas
+  --seeds-max N    gives up after so many seeds (default 2000)
+  --jobs N         processes (default: one per core)
   --json           ends with one line of totals
 
 pnpm sim explore [--long] [--json]
                    visits every state of the claims protocol within bounds, and drops each of its rules once
+
+Exit code: 0 nothing broke, every mutant was found; 1 otherwise; 2 these options are not taken;
+130 interrupted.
 `;
 
 async function run(args: string[]): Promise<number> {
   const [first, ...rest] = args;
-  if (first === '--help' || first === '-h') {
+  if (args.includes('--help') || args.includes('-h')) {
     process.stdout.write(usage);
     return 0;
   }
-  return first === 'explore' ? runExplore(rest) : runSeeds(args);
+  switch (first) {
+    case 'explore':
+      return parsed(() => runExplore(rest));
+    case 'mutants':
+      return runMutants(rest);
+    default:
+      return runSeeds(args);
+  }
 }
 
 try {
   process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof TypeError)) throw error;
+  if (!isMokuError(error, 'INVALID_ARGUMENT')) throw error;
   process.stderr.write(`${error.message}\n\n${usage}`);
   process.exitCode = 2;
 }

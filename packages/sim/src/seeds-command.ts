@@ -1,120 +1,192 @@
 /**
- * `pnpm sim --seeds A..B`: runs seeds and says which of them break an invariant.
+ * `pnpm sim --seeds A..B`: runs seeds over processes and says which of them break an invariant.
+ *
+ * Invariants:
+ *  S1 Every run is reported: it holds, or it failed. A process that dies or hangs is its seed's failure.
+ *  S2 Of each seed that 100 divides, a new process has the same trace hash as the first.
  */
 import { parseArgs } from 'node:util';
-import { type Bug, bugs } from './bugs.js';
-import { faultClasses, type ProfileName, profileNames } from './profile.js';
-import { type SimulationResult, simulate } from './simulate.js';
+import { mutantOf } from './mutants/mutants.js';
+import { jobsOf, parsed, profilesOf, type SeedRange, seedOf, seedRangeOf } from './options.js';
+import type { ProfileName } from './profile.js';
+import { type Lane, Lanes } from './runner/lane.js';
+import { Progress } from './runner/progress.js';
+import type { SeedTask } from './runner/protocol.js';
+import type { SeedOutcome } from './runner/seed-process.js';
+import { addFailure, addResult, emptyTotals } from './runner/totals.js';
+import type { SimulationResult } from './simulate.js';
 
 interface Wish {
-  readonly first: number;
-  readonly last: number;
-  readonly profile: ProfileName;
-  readonly bug: Bug | undefined;
+  readonly range: SeedRange;
+  readonly profiles: readonly ProfileName[];
+  readonly mutant: string | undefined;
+  readonly jobs: number;
   readonly isTraced: boolean;
   readonly isJson: boolean;
 }
+
+/** A seed that this divides runs twice (S2): every range of as many seeds has one. */
+const seedsPerRepeat = 100;
+const interruptedExitCode = 130;
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function parseWish(args: string[]): Wish {
-  const { values } = parseArgs({
-    args,
-    options: {
-      seeds: { type: 'string', default: '1..100' },
-      seed: { type: 'string' },
-      profile: { type: 'string', default: 'swarm' },
-      bug: { type: 'string' },
-      trace: { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-    },
-  });
-  const [first, last = first] = (values.seed ?? values.seeds).split('..').map(Number);
-  const profile = profileNames.find((name) => name === values.profile);
-  const bug = bugs.find((name) => name === values.bug);
-  const isBugKnown = values.bug === undefined || bug !== undefined;
-  const isRange = Number.isSafeInteger(first) && Number.isSafeInteger(last);
-  if (!isRange || profile === undefined || !isBugKnown) {
-    throw new TypeError(
-      `--seeds A..B, --profile ${profileNames.join('|')}, --bug ${bugs.join('|')}`,
-    );
-  }
-  return { first: first!, last: last!, profile, bug, isTraced: values.trace, isJson: values.json };
-}
-
-function printFailure(result: SimulationResult, { profile, bug }: Wish): void {
-  const { failure, seed } = result;
-  if (failure === undefined) return;
-  for (const line of result.lastEvents) print(`  ${line}`);
-  print(`seed ${seed}: ${failure.invariant} at ${failure.atMs.toFixed(3)} ms: ${failure.what}`);
-  const planted = bug === undefined ? '' : ` --bug ${bug}`;
-  print(
-    `replay: node packages/sim/dist/main.js --seed ${seed} --profile ${profile}${planted} --trace`,
+function wishOf(args: string[]): Wish {
+  const { values } = parsed(() =>
+    parseArgs({
+      args,
+      options: {
+        seeds: { type: 'string' },
+        seed: { type: 'string' },
+        profile: { type: 'string', default: 'swarm' },
+        mutant: { type: 'string' },
+        jobs: { type: 'string' },
+        trace: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+      },
+    }),
   );
+  const seed = values.seed === undefined ? undefined : seedOf('seed', values.seed);
+  const range =
+    seed === undefined
+      ? seedRangeOf('seeds', values.seeds ?? '1..100')
+      : { first: seed, last: seed };
+  const mutant = values.mutant === undefined ? undefined : mutantOf(values.mutant).name;
+  const jobs = jobsOf('jobs', values.jobs);
+  const profiles = profilesOf('profile', values.profile);
+  // The lines of two runs at a time would be of no use.
+  const isTraced = values.trace;
+  return { range, profiles, mutant, jobs: isTraced ? 1 : jobs, isTraced, isJson: values.json };
 }
 
-interface Totals {
-  seeds: number;
-  failures: { seed: number; invariant: string }[];
-  simulatedHours: number;
-  cpuMinutes: number;
-  operations: number;
-  reads: number;
-  leaderChanges: number;
-  crashes: number;
-  faultsByClass: Record<string, number>;
-}
-
-function add(totals: Totals, result: SimulationResult): void {
-  totals.seeds += 1;
-  totals.simulatedHours += result.simulatedMs / 3_600_000;
-  totals.operations += result.operations;
-  totals.reads += result.reads;
-  totals.leaderChanges += result.leaderChanges;
-  totals.crashes += result.crashes;
-  for (const each of faultClasses) {
-    totals.faultsByClass[each] = (totals.faultsByClass[each] ?? 0) + result.faultsByClass[each];
+/** Every seed of the range in every profile. */
+function* tasksOf({ range, profiles, isTraced }: Wish): Generator<SeedTask> {
+  for (let seed = range.first; seed <= range.last; seed++) {
+    for (const profile of profiles) yield { seed, profile, isTraced };
   }
-  if (result.failure === undefined) return;
-  totals.failures.push({ seed: result.seed, invariant: result.failure.invariant });
 }
 
-/** Gives the exit code: 1 when a seed failed. Throws TypeError for options that it does not know. */
+class SeedsRun {
+  readonly totals = emptyTotals();
+  readonly lanes = new Lanes();
+  private readonly wish: Wish;
+  private readonly startedMs = performance.now();
+  private readonly progress: Progress;
+
+  constructor(wish: Wish) {
+    this.wish = wish;
+    this.progress = new Progress(() => this.line());
+  }
+
+  async run(): Promise<void> {
+    const { jobs, mutant } = this.wish;
+    const tasks = tasksOf(this.wish);
+    const lanes = Array.from({ length: Math.min(jobs, this.runs) }, () => null);
+    try {
+      await this.lanes.forEach(lanes, lanes.length, () =>
+        this.lanes.with(mutant, (lane) =>
+          this.lanes.forEach(tasks, 1, (task) => this.one(lane, task)),
+        ),
+      );
+    } finally {
+      this.progress.end();
+    }
+  }
+
+  private get runs(): number {
+    const { range, profiles } = this.wish;
+    return (range.last - range.first + 1) * profiles.length;
+  }
+
+  private async one(lane: Lane, task: SeedTask): Promise<void> {
+    const result = this.judged(task, await lane.current().run(task));
+    if (result === undefined) return;
+    if (task.seed % seedsPerRepeat === 0) await this.repeat(lane, task, result.traceHash);
+    this.totals.seeds += 1;
+    addResult(this.totals, result);
+    if (this.runs > 1) return;
+    this.progress.clear();
+    print(`seed ${task.seed}: trace hash ${result.traceHash}`);
+  }
+
+  /** The result of a run, told if it failed; undefined when there is none. */
+  private judged(task: SeedTask, outcome: SeedOutcome): SimulationResult | undefined {
+    switch (outcome.kind) {
+      case 'stopped':
+        return undefined;
+      case 'broken':
+        this.totals.seeds += 1;
+        this.fail(task, 'the run ends', outcome.what, []);
+        return undefined;
+      case 'ended': {
+        const { failure, lastEvents } = outcome.result;
+        if (failure !== undefined) {
+          const what = `${failure.what} (at ${failure.atMs.toFixed(3)} ms)`;
+          this.fail(task, failure.invariant, what, lastEvents);
+        }
+        return outcome.result;
+      }
+    }
+  }
+
+  /** S2. */
+  private async repeat(lane: Lane, task: SeedTask, traceHash: string): Promise<void> {
+    lane.renew();
+    const outcome = await lane.current().run({ ...task, isTraced: false });
+    if (outcome.kind === 'stopped') return;
+    const again = outcome.kind === 'ended' ? outcome.result.traceHash : outcome.what;
+    if (again === traceHash) return;
+    this.fail(task, 'determinism', `${traceHash} in one process, ${again} in another`, []);
+  }
+
+  private fail(
+    task: SeedTask,
+    invariant: string,
+    what: string,
+    lastEvents: readonly string[],
+  ): void {
+    const { seed, profile } = task;
+    const { mutant } = this.wish;
+    addFailure(this.totals, task, invariant);
+    this.progress.clear();
+    for (const line of lastEvents) print(`  ${line}`);
+    print(`seed ${seed}, profile ${profile}: ${invariant}: ${what}`);
+    const planted = mutant === undefined ? '' : ` --mutant ${mutant}`;
+    print(`replay: pnpm sim --seed ${seed} --profile ${profile}${planted} --trace`);
+  }
+
+  private line(): string {
+    const { seeds, failures } = this.totals;
+    const minutes = (performance.now() - this.startedMs) / 60_000;
+    const left =
+      seeds === 0 ? '' : `, ${((minutes / seeds) * (this.runs - seeds)).toFixed(0)} min left`;
+    return `${seeds} of ${this.runs} seeds, ${failures.length} failures, ${minutes.toFixed(0)} min${left}`;
+  }
+}
+
+function summarize({
+  seeds,
+  failures,
+  operations,
+  simulatedHours,
+  cpuMinutes,
+}: SeedsRun['totals']): void {
+  print(`${seeds} seeds, ${failures.length} failures, ${operations} operations`);
+  const speed = simulatedHours / cpuMinutes;
+  print(`${simulatedHours.toFixed(2)} simulated hours, ${speed.toFixed(2)} per CPU minute`);
+}
+
+/** Gives the exit code: 1 when a seed failed, 130 when interrupted. Throws INVALID_ARGUMENT. */
 export async function runSeeds(args: string[]): Promise<number> {
-  const wish = parseWish(args);
-  const totals: Totals = {
-    seeds: 0,
-    failures: [],
-    simulatedHours: 0,
-    cpuMinutes: 0,
-    operations: 0,
-    reads: 0,
-    leaderChanges: 0,
-    crashes: 0,
-    faultsByClass: {},
-  };
-  for (let seed = wish.first; seed <= wish.last; seed++) {
-    const traced = wish.isTraced ? { print } : {};
-    const planted = wish.bug === undefined ? {} : { bug: wish.bug };
-    // One after the other on purpose: a run has the thread to itself.
-    const result = await simulate({ seed, profile: wish.profile, ...planted, ...traced });
-    add(totals, result);
-    printFailure(result, wish);
-    if (wish.first === wish.last) print(`seed ${seed}: trace hash ${result.traceHash}`);
-  }
-  const { user, system } = process.cpuUsage();
-  totals.cpuMinutes = (user + system) / 60_000_000;
+  const wish = wishOf(args);
+  const run = new SeedsRun(wish);
+  const signal = await run.lanes.interruptible(() => run.run());
+  const { totals } = run;
+  totals.cpuMinutes = run.lanes.cpuMinutes();
   if (wish.isJson) print(JSON.stringify(totals));
-  else {
-    const speed = totals.simulatedHours / totals.cpuMinutes;
-    print(
-      `${totals.seeds} seeds, ${totals.failures.length} failures, ${totals.operations} operations`,
-    );
-    print(
-      `${totals.simulatedHours.toFixed(2)} simulated hours, ${speed.toFixed(2)} per CPU minute`,
-    );
-  }
-  return totals.failures.length === 0 ? 0 : 1;
+  else summarize(totals);
+  if (totals.failures.length > 0) return 1;
+  return signal === undefined ? 0 : interruptedExitCode;
 }

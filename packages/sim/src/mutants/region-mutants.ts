@@ -1,0 +1,154 @@
+/** Bugs of a node's loop: proposals, reads, applies, snapshots, truncation, claims. */
+import type { Mutant } from './mutant.js';
+
+const loop: readonly Mutant[] = [
+  {
+    name: 'acknowledgedByIndexAlone',
+    breaks: 'A proposal is acknowledged by whatever entry comes to be committed at its index.',
+    file: 'region/proposals.js',
+    edits: [
+      {
+        fragment: 'if (first.index !== index || first.term !== term) {',
+        replacement: 'if (first.index !== index) {',
+      },
+      { fragment: 'if (entry.index <= commitIndex)', replacement: 'if (true)' },
+      {
+        fragment: "assert(first.sinks.length === results.length, 'one result per command');",
+        replacement: 'if (results.length === 0) results = [];',
+      },
+      { fragment: 'result: results[i],', replacement: 'result: results[i] ?? results[0],' },
+    ],
+  },
+  {
+    name: 'readBeforeApply',
+    breaks: 'A read is answered before the replica has applied up to its read point.',
+    file: 'region/reads.js',
+    edits: [{ fragment: 'if (appliedIndex >= index)', replacement: 'if (true)' }],
+  },
+  {
+    name: 'promiseWithoutWaiting',
+    breaks: 'What waits for the disk leaves as soon as anything was synced.',
+    file: 'region/log-writer.js',
+    edits: [
+      {
+        fragment: 'this.unsynced[this.head].batch <= this.durableBatch;',
+        replacement: 'this.unsynced[this.head].batch <= this.durableBatch + 1;',
+      },
+    ],
+  },
+  {
+    name: 'truncatedBeforeDurable',
+    breaks: 'The log is truncated up to what is applied, though the engine may still lose it.',
+    file: 'region/truncation.js',
+    edits: [
+      {
+        fragment: 'let to = Math.min(machine.durableIndex(), raft.appliedIndex);',
+        replacement: 'let to = raft.appliedIndex;',
+      },
+    ],
+  },
+];
+
+const snapshots: readonly Mutant[] = [
+  {
+    name: 'restartBeforeDurable',
+    breaks: 'The log restarts behind a snapshot that the engine does not hold durably yet.',
+    file: 'region/snapshots-in.js',
+    edits: [
+      {
+        fragment: 'if (replica.machine.durableIndex() < meta.index) {',
+        replacement: 'if (false) {',
+      },
+    ],
+  },
+  {
+    name: 'voteLostInSnapshot',
+    breaks: 'The restart of a log behind a snapshot forgets the vote of the term.',
+    file: 'region/snapshots-in.js',
+    edits: [
+      {
+        fragment: 'const hardState = { term: raft.term, votedFor: raft.votedFor,',
+        replacement: 'const hardState = { term: raft.term, votedFor: 0,',
+      },
+    ],
+  },
+  {
+    name: 'snapshotTakesBack',
+    breaks: 'A log that caught up by itself is restarted behind an older snapshot.',
+    file: 'region/snapshots-in.js',
+    edits: [
+      {
+        fragment: 'if (meta.index <= raft.commitIndex || raft.holds(meta.index, meta.term))',
+        replacement: 'if (meta.index <= raft.commitIndex)',
+      },
+    ],
+  },
+  {
+    name: 'restartPointNotRepaired',
+    breaks:
+      'A log whose restart behind a snapshot was lost in a crash counts as synced once repaired.',
+    file: 'region/opening.js',
+    edits: [
+      {
+        fragment: 'isLogUnsynced: plan.write !== undefined,',
+        replacement: 'isLogUnsynced: false,',
+      },
+    ],
+  },
+];
+
+const claims: readonly Mutant[] = [
+  {
+    name: 'detachForgotten',
+    breaks: 'A follower leaves its claim without telling its leader.',
+    file: 'region/claims/claims.js',
+    edits: [
+      {
+        fragment:
+          'removeFollowed(this.state, session, regionId);\n        pushDetach(this.state, session, {',
+        replacement: 'removeFollowed(this.state, session, regionId);\n        void ({',
+      },
+    ],
+  },
+  {
+    name: 'detachOfAnotherClaim',
+    breaks: 'A follower’s detach ends a later claim on the same region.',
+    file: 'region/claims/state.js',
+    edits: [
+      {
+        fragment: 'if (claim === undefined || claim.claimNumber !== claimNumber) {',
+        replacement: 'if (claim === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'answerOvertakesDetach',
+    breaks: 'The answer to a heartbeat leaves before the detaches that were queued first.',
+    file: 'region/claims/receive.js',
+    edits: [
+      {
+        fragment: "session.queue.push({\n        type: 'heartbeatAnswer',",
+        replacement: "session.queue.unshift({\n        type: 'heartbeatAnswer',",
+      },
+    ],
+  },
+  {
+    name: 'claimOfFormerTerm',
+    breaks: 'A follower accepts a claim of a term that it has left.',
+    file: 'region/claims/receive.js',
+    edits: [{ fragment: 'follower.term === key.term &&', replacement: 'true &&' }],
+  },
+  {
+    name: 'claimOutlivesSession',
+    breaks: 'A follower stays attached when the session of its claim is over.',
+    file: 'region/claims/state.js',
+    edits: [
+      {
+        fragment: 'if (session.followedDigest.count === 0)\n        return;',
+        replacement: 'return;',
+      },
+    ],
+  },
+];
+
+export const regionMutants: readonly Mutant[] = [...loop, ...snapshots, ...claims];
