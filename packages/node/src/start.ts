@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { createPrng, MokuError, type NodeDescriptor, type NodeId } from '@moku/base';
 import type { LinkSession, Transport } from '@moku/region';
-import { openEngine, openLogStore, type SqliteEngine, type SqliteLogStore } from '@moku/storage';
+import { openEngine, openLogStore, type SqliteLogStore } from '@moku/storage';
 import {
   createLinks,
   createRequestServer,
@@ -18,6 +18,7 @@ import {
 } from '@moku/transport';
 import { type AdminServer, startAdmin } from './admin.js';
 import { checkNodeConfig, defaultTimings, type NodeTimings } from './config.js';
+import { refuseLostData } from './lost-data.js';
 import { createNode, type MokuNode } from './node.js';
 import type { NodeStatus } from './status.js';
 
@@ -114,10 +115,9 @@ async function start(options: StartOptions, opened: Opened): Promise<RunningNode
   checkNodeConfig(config);
   const log = await openLogStore({ dir, clusterId, nodeId });
   opened.add(() => log.close());
-  refuseAmnesia(log, dir);
   const engine = await openEngine({ dir });
   opened.add(() => engine.close());
-  refuseLostLog(log, engine, dir);
+  refuseLostData(log, engine, dir);
   const links = await openLinks(options, log);
   if (links !== undefined) opened.add(() => links.close());
   const onFatal = options.onFatal ?? throwOutside;
@@ -139,27 +139,6 @@ async function start(options: StartOptions, opened: Opened): Promise<RunningNode
   opened.add(() => node.close(0));
   const servers = await openServers(options, node, opened);
   return running(node, { opened, links, ...servers });
-}
-
-/**
- * A log that may have lost synced data may have forgotten a vote: such a node must not take part until
- * its peers have made it safe (P6). Until that repair exists, it does not start.
- */
-function refuseAmnesia(log: SqliteLogStore, dir: string): void {
-  if (log.isAmnesiac) {
-    throw new MokuError('LOG_AMNESIA', { field: 'dir', dir, rule: 'synced log data is missing' });
-  }
-}
-
-/** A new log beside old data: what the log promised (votes, entries) is forgotten. */
-function refuseLostLog(log: SqliteLogStore, engine: SqliteEngine, dir: string): void {
-  if (log.incarnation > 1 || engine.replicas().every((replica) => replica.appliedIndex === 0))
-    return;
-  throw new MokuError('LOG_AMNESIA', {
-    field: 'log.db',
-    dir,
-    rule: 'data.db needs the log it came from',
-  });
 }
 
 async function openLinks(options: StartOptions, log: SqliteLogStore): Promise<Links | undefined> {

@@ -1,3 +1,4 @@
+export { judgeIdentity, type NodeIdentity } from './links/handshake.js';
 export { createLinks, type Links } from './links/links.js';
 export type { LaneStatus, LinkPeer, LinkStatus, LinksOptions } from './links/options.js';
 export type { TransportLogger } from './logger.js';
