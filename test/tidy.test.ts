@@ -108,6 +108,7 @@ describe('boundaries', () => {
     ],
     ['a relative import that leaves a package', 'packages/kv/test/a.test.ts', '../../../test/b.js'],
     ['product code that imports a test', 'packages/kv/src/a.ts', '../test/b.js'],
+    ['product code on shared tests', 'packages/kv/src/a.ts', '../../../test/support/b.js'],
   ])('%s fails', (_what, path, specifier) => {
     expect(judge(boundariesRule, path, `import { a } from '${specifier}';`)).toHaveLength(1);
   });
@@ -116,6 +117,7 @@ describe('boundaries', () => {
     ['a package by its name', 'packages/kv/src/a.ts', '@moku/base'],
     ['a neighbour', 'packages/kv/src/txn/a.ts', '../b.js'],
     ['the sources from a test', 'packages/kv/test/a.test.ts', '../src/a.js'],
+    ['what all tests share', 'packages/kv/test/a.test.ts', '../../../test/support/b.js'],
     ['a folder of an npm package', 'packages/kv/src/a.ts', 'msgpackr/pack'],
   ])('an import of %s passes', (_what, path, specifier) => {
     expect(judge(boundariesRule, path, `import { a } from '${specifier}';`)).toEqual([]);

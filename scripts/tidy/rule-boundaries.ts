@@ -1,7 +1,8 @@
 /**
  * A package is entered through what its manifest exports, mostly its index alone. A relative import
- * stays inside the package, and from `test/` or `bench/` of a package it may reach its `src/`. A URL
- * is free: it names a file to start, not one to build on.
+ * stays inside the package, and from `test/` or `bench/` of a package it may reach its `src/`; what all
+ * tests share stands in the top level's `test/support`. A URL is free: it names a file to start, not one
+ * to build on.
  */
 import { entriesOf } from './entries.js';
 import { ownPackageOf, placeOf } from './layout.js';
@@ -34,7 +35,9 @@ function judgeNamed(specifier: string, offered: ReadonlySet<string>): string | u
 }
 
 function judgeRelative({ path, place }: SourceFile, specifier: string): string | undefined {
-  const target = placeOf(resolveRelative(path, specifier));
+  const targetPath = resolveRelative(path, specifier);
+  if (place.zone === 'test' && targetPath.startsWith('test/support/')) return undefined;
+  const target = placeOf(targetPath);
   if (place.packageName !== target.packageName) {
     return `${specifier} leaves ${place.packageName ?? 'the top level'}: name the package instead`;
   }

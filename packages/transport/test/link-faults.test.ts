@@ -1,7 +1,7 @@
 import type { Clock, TimerHandle } from '@moku/base';
 import { afterEach, describe, expect, it } from 'vitest';
+import { FrameProxy, type Rewrite } from '../../../test/support/frame-proxy.js';
 import { createSystemClock, formatAddress } from '../src/index.js';
-import { FrameProxy, type Rewrite } from './support/frame-proxy.js';
 import {
   type LinkNode,
   LinkNodes,
@@ -266,7 +266,8 @@ describe('a silent peer', () => {
 
   it('is not one behind a slow network', async () => {
     const { a, b, proxy } = await proxied();
-    proxy.delayMs = 150;
+    proxy.setDelay('up', () => 150);
+    proxy.setDelay('down', () => 150);
     a.say(b, 'slow');
     await until(() => b.texts('control').length === 1);
     const startMs = performance.now();

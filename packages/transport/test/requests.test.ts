@@ -2,10 +2,10 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Socket } from 'node:net';
 import { InvariantError, limits, MokuError } from '@moku/base';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { FrameProxy } from '../../../test/support/frame-proxy.js';
 import type { ClientAnswer, RequestHandler } from '../src/index.js';
 import { dialRequestChannel, formatAddress, localChannel } from '../src/index.js';
 import { requestPath } from '../src/requests/batch.js';
-import { FrameProxy } from './support/frame-proxy.js';
 import { LinkNodes, until, untilStill } from './support/link-nodes.js';
 import { RawPeer } from './support/raw-peer.js';
 import {

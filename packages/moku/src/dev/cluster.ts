@@ -34,8 +34,10 @@ export interface DevClusterOptions extends PortWish {
   readonly dir: string;
   /** Default 'dev'. */
   readonly clusterId?: string;
-  /** Further arguments of `moku serve`. */
-  readonly serveArguments?: readonly string[];
+  /** Further arguments of `moku serve`, or what says them for a node at each of its starts. */
+  readonly serveArguments?:
+    | readonly string[]
+    | ((node: DevNode, nodes: readonly DevNode[]) => readonly string[]);
   /** Further environment of the processes. MOKU_* variables of this process are not passed on. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Options of Node, before the script. */
@@ -219,13 +221,16 @@ export class DevCluster {
   }
 
   private arguments(node: DevNode): string[] {
+    const { serveArguments = [] } = this.options;
+    const further =
+      typeof serveArguments === 'function' ? serveArguments(node, this.nodes) : serveArguments;
     const roster = this.nodes
       .map((n) => `${n.nodeId}=${n.peerAddress}/${n.clientAddress}`)
       .join(',');
     return [
       ...['--dir', node.dir, '--node-id', String(node.nodeId), '--cluster', this.clusterId],
       ...['--nodes', roster, '--admin', node.adminAddress, '--until-stdin-ends'],
-      ...(this.options.serveArguments ?? []),
+      ...further,
     ];
   }
 }

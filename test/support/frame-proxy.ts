@@ -7,7 +7,8 @@
  */
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
 import type { Clock } from '@moku/base';
-import { createSystemClock, type ListenAddress } from '../../src/index.js';
+import { createSystemClock, type ListenAddress } from '@moku/transport';
+import { type CloseFrame, encodeMessage, MessageParser } from './web-socket-stream.js';
 
 export type Direction = 'up' | 'down';
 
@@ -26,29 +27,39 @@ export interface ProxiedMessage {
 /** What is sent on instead of the message: nothing, itself, another one, several. */
 export type Rewrite = (message: ProxiedMessage) => readonly Uint8Array[];
 
+/** A WebSocket's close frame that came by. */
+export interface Closing {
+  readonly direction: Direction;
+  readonly connection: number;
+  readonly code: number;
+  readonly text: string;
+}
+
+const noDelay = (): number => 0;
+
 export class FrameProxy {
-  private readonly target: ListenAddress;
+  private readonly target: () => ListenAddress;
   private readonly server: Server;
   private readonly pipes = new Set<Pipe>();
   private readonly flows: Record<Direction, Flow> = { up: 'pass', down: 'pass' };
   private isCut = false;
   private made = 0;
+  private readonly delays: Record<Direction, () => number> = { up: noDelay, down: noDelay };
+  private port = 0;
   readonly clock: Clock = createSystemClock();
-  /** Every chunk is sent on this much later, in order. */
-  delayMs = 0;
   /** Applied to complete messages; undefined: bytes pass as they are. Set before the connection is made. */
   rewrite: Rewrite | undefined;
-  /** Payloads of passing messages, when `rewrite` is set. */
-  private port = 0;
+  /** In the order in which they came by; only of connections with `rewrite`. */
+  readonly closings: Closing[] = [];
 
-  private constructor(target: ListenAddress) {
+  private constructor(target: () => ListenAddress) {
     this.target = target;
     this.server = createServer((near) => this.connected(near));
   }
 
-  /** A proxy on a free port of the loopback interface, before `target`. */
-  static async start(target: ListenAddress): Promise<FrameProxy> {
-    const proxy = new FrameProxy(target);
+  /** A proxy on a free port of the loopback interface, before `target`, which may be found out later. */
+  static async start(target: ListenAddress | (() => ListenAddress)): Promise<FrameProxy> {
+    const proxy = new FrameProxy(typeof target === 'function' ? target : () => target);
     await new Promise<void>((resolve) => proxy.server.listen(0, '127.0.0.1', resolve));
     const address = proxy.server.address();
     if (typeof address === 'object' && address !== null) proxy.port = address.port;
@@ -74,11 +85,25 @@ export class FrameProxy {
       near.destroy();
       return;
     }
-    const pipe = new Pipe(this, near, dial(this.target), this.made);
+    const pipe = new Pipe(this, near, dial(this.target()), this.made);
     this.made += 1;
     this.pipes.add(pipe);
     pipe.setFlow('up', this.flows.up);
     pipe.setFlow('down', this.flows.down);
+  }
+
+  /** Whether the connection of this number still has both its ends. */
+  isStanding(connection: number): boolean {
+    return [...this.pipes].some(({ number }) => number === connection);
+  }
+
+  /** Milliseconds by which each chunk of this direction is late from now on; their order stays. */
+  setDelay(direction: Direction, delayMs: () => number): void {
+    this.delays[direction] = delayMs;
+  }
+
+  delayOf(direction: Direction): number {
+    return this.delays[direction]();
   }
 
   /** For all connections, present and future. */
@@ -128,12 +153,14 @@ class Pipe {
   private readonly near: Socket;
   private readonly far: Socket;
   private readonly flows: Record<Direction, Flow> = { up: 'pass', down: 'pass' };
+  private readonly lines: Readonly<Record<Direction, DelayLine>>;
 
   constructor(proxy: FrameProxy, near: Socket, far: Socket, number: number) {
     this.proxy = proxy;
     this.near = near;
     this.far = far;
     this.number = number;
+    this.lines = { up: new DelayLine(proxy.clock), down: new DelayLine(proxy.clock) };
     this.join('up', near, far);
     this.join('down', far, near);
   }
@@ -144,40 +171,46 @@ class Pipe {
     from.setNoDelay(true);
     from.on('data', (chunk: Buffer) => {
       if (this.flows[direction] === 'swallow') return;
-      if (parser === undefined || rewrite === undefined) {
-        this.pass(to, chunk);
-        return;
-      }
-      for (const part of parser.take(chunk)) {
-        if (part.kind === 'raw') {
-          this.pass(to, part.bytes);
-          continue;
-        }
-        const { index, payload } = part;
-        for (const message of rewrite({ direction, connection: this.number, index, payload })) {
-          this.pass(to, encodeMessage(message, direction === 'up'));
-        }
-      }
+      if (parser === undefined || rewrite === undefined) this.pass(direction, to, chunk);
+      else this.passRewritten({ direction, to, chunk, parser, rewrite });
     });
     from.on('end', () => {
-      if (this.flows[direction] === 'pass') this.later(() => to.end());
+      if (this.flows[direction] === 'pass') this.later(direction, () => to.end());
     });
     from.on('error', () => this.destroy());
     from.on('close', () => {
       this.proxy.forget(this);
-      if (this.flows[direction] === 'pass') this.later(() => to.destroy());
+      if (this.flows[direction] === 'pass') this.later(direction, () => to.destroy());
     });
   }
 
-  private pass(to: Socket, bytes: Uint8Array): void {
-    this.later(() => {
+  private passRewritten({ direction, to, chunk, parser, rewrite }: Arrival): void {
+    const { number: connection } = this;
+    for (const part of parser.take(chunk)) {
+      if (part.kind !== 'message') {
+        if (part.kind === 'close') this.noteClosing(direction, part);
+        this.pass(direction, to, part.bytes);
+        continue;
+      }
+      const { index, payload } = part;
+      for (const message of rewrite({ direction, connection, index, payload })) {
+        this.pass(direction, to, encodeMessage(message, direction === 'up'));
+      }
+    }
+  }
+
+  private noteClosing(direction: Direction, { code, text }: CloseFrame): void {
+    this.proxy.closings.push({ direction, connection: this.number, code, text });
+  }
+
+  private pass(direction: Direction, to: Socket, bytes: Uint8Array): void {
+    this.later(direction, () => {
       if (!to.destroyed) to.write(bytes);
     });
   }
 
-  private later(task: () => void): void {
-    if (this.proxy.delayMs === 0) task();
-    else this.proxy.clock.after(this.proxy.delayMs, task);
+  private later(direction: Direction, task: () => void): void {
+    this.lines[direction].add(this.proxy.delayOf(direction), task);
   }
 
   setFlow(direction: Direction, flow: Flow): void {
@@ -194,60 +227,45 @@ class Pipe {
   }
 }
 
-type Part = { kind: 'raw'; bytes: Buffer } | { kind: 'message'; index: number; payload: Buffer };
-
-const headerEnd = Buffer.from('\r\n\r\n');
-
-/** Cuts a stream into the HTTP head, data messages, and control frames (passed on as they are). */
-class MessageParser {
-  private rest: Buffer = Buffer.alloc(0);
-  private isUpgraded = false;
-  private count = 0;
-
-  take(chunk: Buffer): Part[] {
-    this.rest = Buffer.concat([this.rest, chunk]);
-    const parts: Part[] = [];
-    if (!this.isUpgraded) {
-      const end = this.rest.indexOf(headerEnd);
-      if (end === -1) return parts;
-      parts.push({ kind: 'raw', bytes: this.rest.subarray(0, end + headerEnd.length) });
-      this.rest = this.rest.subarray(end + headerEnd.length);
-      this.isUpgraded = true;
-    }
-    for (let frame = this.nextFrame(); frame !== undefined; frame = this.nextFrame()) {
-      parts.push(frame);
-    }
-    return parts;
-  }
-
-  private nextFrame(): Part | undefined {
-    const { rest } = this;
-    if (rest.length < 2) return undefined;
-    const isMasked = (rest[1]! & 0x80) !== 0;
-    const short = rest[1]! & 0x7f;
-    const lengthBytes = short === 126 ? 2 : short === 127 ? 8 : 0;
-    const headBytes = 2 + lengthBytes + (isMasked ? 4 : 0);
-    if (rest.length < headBytes) return undefined;
-    const length =
-      lengthBytes === 0
-        ? short
-        : Number(rest.readUIntBE(lengthBytes === 2 ? 2 : 4, lengthBytes === 2 ? 2 : 6));
-    if (rest.length < headBytes + length) return undefined;
-    const bytes = rest.subarray(0, headBytes + length);
-    this.rest = rest.subarray(headBytes + length);
-    if ((bytes[0]! & 0x0f) >= 0x08) return { kind: 'raw', bytes };
-    const index = this.count;
-    this.count += 1;
-    // Masks are zero on this wire, so the payload is plain.
-    return { kind: 'message', index, payload: Buffer.from(bytes.subarray(headBytes)) };
-  }
+interface Arrival {
+  readonly direction: Direction;
+  readonly to: Socket;
+  readonly chunk: Buffer;
+  readonly parser: MessageParser;
+  readonly rewrite: Rewrite;
 }
 
-/** A binary WebSocket message, masked with zeros when it comes from the dialing end. */
-function encodeMessage(payload: Uint8Array, isMasked: boolean): Buffer {
-  const head = Buffer.alloc(14);
-  head[0] = 0x82;
-  head[1] = (isMasked ? 0x80 : 0) | 127;
-  head.writeUIntBE(payload.length, 4, 6);
-  return Buffer.concat([head.subarray(0, isMasked ? 14 : 10), payload]);
+/** Tasks that are done late, never one before another that was added earlier. */
+class DelayLine {
+  private readonly clock: Clock;
+  private readonly waiting: { readonly dueMs: number; readonly task: () => void }[] = [];
+  private isArmed = false;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  add(delayMs: number, task: () => void): void {
+    if (delayMs <= 0 && this.waiting.length === 0) {
+      task();
+      return;
+    }
+    const before = this.waiting.at(-1)?.dueMs ?? 0;
+    this.waiting.push({ dueMs: Math.max(before, this.clock.monotonicMs() + delayMs), task });
+    this.arm();
+  }
+
+  private arm(): void {
+    const [first] = this.waiting;
+    if (first === undefined || this.isArmed) return;
+    this.isArmed = true;
+    this.clock.after(Math.max(0, first.dueMs - this.clock.monotonicMs()), () => {
+      this.isArmed = false;
+      const nowMs = this.clock.monotonicMs();
+      while ((this.waiting[0]?.dueMs ?? Number.POSITIVE_INFINITY) <= nowMs) {
+        this.waiting.shift()?.task();
+      }
+      this.arm();
+    });
+  }
 }
