@@ -36,7 +36,7 @@ export function whyRestless(nodes: readonly SimNode[]): string | undefined {
     if (!node.running!.isReady()) return `node ${node.nodeId} is not ready`;
     const { proposalsInFlight, proposalBytes } = host.status();
     if (proposalsInFlight + proposalBytes > 0) return `node ${node.nodeId} has proposals in flight`;
-    if (node.disk.log.health().batchesInFlight > 0) return `node ${node.nodeId} is syncing`;
+    if (node.disk.health().batchesInFlight > 0) return `node ${node.nodeId} is syncing`;
     for (const regionId of host.regionIds()) {
       const homes = regions.get(regionId) ?? [];
       homes.push(node);

@@ -17,7 +17,7 @@ export class ApplyOnce implements Invariant {
 
   onApply(node: SimNode, write: EngineWrite): void {
     const { regionId, appliedIndex } = write;
-    const before = node.disk.memory.replica(regionId)?.appliedIndex ?? 0;
+    const before = node.disk.appliedIndex(regionId);
     const place = `node ${node.nodeId}, region ${regionId}`;
     if (appliedIndex !== before + 1) {
       this.report('apply once, in order', `${place}: ${appliedIndex} is applied after ${before}`);

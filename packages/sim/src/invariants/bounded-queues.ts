@@ -16,7 +16,7 @@ export class BoundedQueues implements Invariant {
   onNode(node: SimNode): void {
     const status = node.running!.host.status();
     this.hold(node, 'proposalBytes', status.proposalBytes, limits.proposalBytesPerNodeMax);
-    const { batchesInFlight, bytesInFlight } = node.disk.log.health();
+    const { batchesInFlight, bytesInFlight } = node.disk.health();
     this.hold(
       node,
       'logBatches',

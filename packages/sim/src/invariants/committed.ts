@@ -3,7 +3,8 @@
  * entries at one committed index), leader completeness (a leader of a later term has them all) and
  * durability (a quorum of the voters holds them on synced disks).
  */
-import { hash32, type RegionId } from '@moku/base';
+import { hash32, type NodeId, type RegionId } from '@moku/base';
+import type { Message } from '@moku/raft';
 import type { RegionStatus } from '@moku/region';
 import type { SimNode } from '../sim-node.js';
 import type { Invariant, Report } from './invariant.js';
@@ -48,7 +49,7 @@ export class Committed implements Invariant {
 
   onLeader(node: SimNode, { regionId, term }: RegionStatus): void {
     const history = this.history(regionId);
-    const log = node.disk.log.region(regionId);
+    const log = node.disk.visible(regionId);
     if (log === undefined) return;
     for (let index = history.lastIndex; index >= log.firstIndex(); index--) {
       const entry = history.entries.get(index);
@@ -58,6 +59,15 @@ export class Committed implements Invariant {
       this.report('leader completeness', what);
       return;
     }
+  }
+
+  /** A commit is told in the turn that made it: before what was not synced then is synced after all. */
+  onSend(node: SimNode, _peer: NodeId, regionId: RegionId, message: Message): void {
+    if (message.type !== 'append') return;
+    const history = this.history(regionId);
+    if (message.commitIndex <= history.durableIndex) return;
+    const status = node.running?.host.regionStatus(regionId);
+    if (status?.role === 'leader') this.checkDurable(node, status, history);
   }
 
   private history(regionId: RegionId): RegionHistory {
@@ -71,7 +81,7 @@ export class Committed implements Invariant {
 
   private compare(node: SimNode, status: RegionStatus, history: RegionHistory): void {
     const { regionId, commitIndex, term } = status;
-    const log = node.disk.log.region(regionId);
+    const log = node.disk.visible(regionId);
     const from = Math.max((history.comparedTo.get(node) ?? 0) + 1, log?.firstIndex() ?? 1);
     if (log === undefined || from > commitIndex) return;
     const to = Math.min(commitIndex, log.lastIndex());
@@ -97,7 +107,7 @@ export class Committed implements Invariant {
   private checkDurable(node: SimNode, status: RegionStatus, history: RegionHistory): void {
     const { regionId, commitIndex, confState } = status;
     if (commitIndex <= history.durableIndex) return;
-    const term = node.disk.log.region(regionId)?.term(commitIndex);
+    const term = node.disk.visible(regionId)?.term(commitIndex);
     if (term === undefined) return;
     const replicas = node.running?.host.descriptor(regionId)?.replicas ?? [];
     for (const voters of [confState.voters, confState.votersOutgoing]) {
@@ -117,7 +127,7 @@ export class Committed implements Invariant {
 }
 
 function holds(node: SimNode, regionId: RegionId, index: number, term: number): boolean {
-  const log = node.disk.log.synced(regionId);
+  const log = node.disk.synced(regionId);
   if (log === undefined) return false;
   return index < log.firstIndex() || log.term(index) === term;
 }

@@ -16,22 +16,22 @@ export class DurableBeforeSend implements Invariant {
 
   onSend(node: SimNode, peer: NodeId, regionId: RegionId, message: Message): void {
     if (message.type === 'voteResponse' && message.isGranted) {
-      const synced = node.disk.log.syncedHardState(regionId);
+      const synced = node.disk.syncedHardState(regionId);
       const isKept =
         synced !== undefined &&
         (synced.term > message.term ||
           (synced.term === message.term && synced.votedFor === message.to));
       if (!isKept) this.fail(node, peer, regionId, `a vote of term ${message.term}`);
     } else if (message.type === 'appendResponse' && !message.isRejected) {
-      const { log } = node.disk;
-      const synced = log.synced(regionId);
-      const term = log.syncedHardState(regionId)?.term ?? 0;
+      const { disk } = node;
+      const synced = disk.synced(regionId);
+      const term = disk.syncedHardState(regionId)?.term ?? 0;
       const isKept =
         synced !== undefined &&
         term >= message.term &&
         synced.lastIndex() >= message.index &&
         (message.index < synced.firstIndex() ||
-          synced.term(message.index) === log.region(regionId)?.term(message.index));
+          synced.term(message.index) === disk.visible(regionId)?.term(message.index));
       if (!isKept) this.fail(node, peer, regionId, `the acknowledgement of ${message.index}`);
     }
   }

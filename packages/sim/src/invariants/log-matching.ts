@@ -24,7 +24,7 @@ export class LogMatching implements Invariant {
   onLogWrite(node: SimNode, { regionId, entries, restart, create }: RegionWrite): void {
     const first = entries?.[0];
     if (first === undefined) return;
-    const log = node.disk.log.region(regionId);
+    const log = node.disk.visible(regionId);
     const isFresh = restart !== undefined || create !== undefined;
     let prevLogTerm = isFresh ? undefined : log?.term(first.index - 1);
     for (const { index, term, data } of entries ?? []) {

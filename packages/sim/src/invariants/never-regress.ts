@@ -16,7 +16,7 @@ export class NeverRegress implements Invariant {
   }
 
   onStatus(node: SimNode, { regionId, term, replicaId }: RegionStatus): void {
-    const state = node.disk.log.syncedHardState(regionId);
+    const state = node.disk.syncedHardState(regionId);
     if (state === undefined) return;
     const key = `${node.nodeId}/${regionId}/${replicaId}`;
     const place = `node ${node.nodeId}, region ${regionId}`;
