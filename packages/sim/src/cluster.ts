@@ -7,7 +7,6 @@
  *  Z2 Promises settle before the next event; nothing waits for real time.
  */
 import { type NodeDescriptor, type NodeId, noAddress, type Prng } from '@moku/base';
-import { defaultTimings } from '@moku/node';
 import type { RegionHostConfig } from '@moku/region';
 import type { Bug } from './bugs.js';
 import { clientAddressOf } from './channel.js';
@@ -15,13 +14,14 @@ import { HistoryRecorder } from './check/recorder.js';
 import { type ClientWorld, SimClient } from './client.js';
 import type { Invariant, Report } from './invariants/invariant.js';
 import { KeyOracle } from './invariants/key-oracle.js';
-import { SimNetwork } from './network.js';
+import { type Network, SimNetwork } from './network.js';
 import type { Profile } from './profile.js';
 import { forbidRealWorld, nextTask } from './real-world.js';
 import { Scheduler } from './scheduler.js';
 import { SimNode } from './sim-node.js';
 import { Trace } from './trace.js';
 import { Watch } from './watch.js';
+import { Wires } from './wires.js';
 
 export interface Failure {
   readonly invariant: string;
@@ -78,7 +78,7 @@ export class SimCluster {
   readonly trace: Trace;
   readonly nodes: readonly SimNode[];
   readonly watch: Watch;
-  readonly network: SimNetwork;
+  readonly network: Network;
   readonly oracle: KeyOracle;
   readonly clients: readonly SimClient[];
   readonly world: ClientWorld;
@@ -104,8 +104,7 @@ export class SimCluster {
       },
       observer: options.observer,
     });
-    this.network = this.createNetwork(prng.split());
-    this.network.replaysOldFrames = bug === 'oldFrameReplayed';
+    this.network = this.createNetwork(prng.split(), bug);
     nodes.push(...this.createNodes(prng.split(), options));
     this.oracle = new KeyOracle(this.report);
     this.world = this.createWorld(prng.split(), options.replication);
@@ -180,17 +179,19 @@ export class SimCluster {
     if (!isMet) this.report('liveness', `not within ${Math.round(dueMs - sinceMs)} ms: ${why()}`);
   }
 
-  private createNetwork(prng: Prng): SimNetwork {
+  private createNetwork(prng: Prng, bug: Bug | undefined): Network {
     const { scheduler, profile, disturbance, trace } = this;
-    return new SimNetwork({
+    const latencyMs = (): number =>
+      0.05 + prng.unit() * profile.latencyMsMax + prng.unit() * disturbance.slowNetworkMs;
+    const network = new SimNetwork({
       scheduler,
-      times: {
-        latencyMs: () =>
-          0.05 + prng.unit() * profile.latencyMsMax + prng.unit() * disturbance.slowNetworkMs,
-        redialMs: () => 20 + prng.unit() * 200,
-      },
+      wires: new Wires({ latencyMs }, prng.split(), profile.unevenness),
+      prng: prng.split(),
+      redialMs: () => 20 + prng.unit() * 200,
       onDeliver: (from, to, bytes) => trace.note(`frame ${from}>${to} ${bytes.length}`),
     });
+    network.replaysOldFrames = bug === 'oldFrameReplayed';
+    return network;
   }
 
   private createNodes(prng: Prng, { bug, timings: given }: ClusterOptions): readonly SimNode[] {
@@ -200,7 +201,7 @@ export class SimCluster {
       const nodeId = id as NodeId;
       roster.push({ nodeId, peerAddress: noAddress, clientAddress: clientAddressOf(id) });
     }
-    const timings = { ...defaultTimings, logKeepBytes: profile.logKeepBytes, ...given };
+    const timings = { ...profile.timings, logKeepBytes: profile.logKeepBytes, ...given };
     return roster.map(({ nodeId }) => {
       const disk = prng.split();
       return new SimNode({

@@ -16,7 +16,8 @@ export {
 export { HistoryRecorder, type OpenOperation } from './check/recorder.js';
 export { type Verdict, worstOf } from './check/verdict.js';
 export type { Failure } from './cluster.js';
-export { type FaultClass, type ProfileName, profileNames } from './profile.js';
+export type { FaultClass } from './faults/classes.js';
+export { type ProfileName, profileNames } from './profile.js';
 export {
   type SimulationOptions,
   type SimulationResult,

@@ -1,21 +1,19 @@
 /**
- * What a seed draws before its run: the size of the cluster, its speeds, and which faults there are.
+ * What a seed draws before its run: the size of the cluster, its speeds, its timings, and which faults
+ * there are.
  */
-import type { Prng } from '@moku/base';
+import { createPrng, hash32, type Prng, utf8 } from '@moku/base';
+import { defaultTimings, type NodeTimings } from '@moku/node';
+import type { RegionHostConfig } from '@moku/region';
+import {
+  clientClasses,
+  diskClasses,
+  type FaultClass,
+  faultClasses,
+  networkClasses,
+} from './faults/classes.js';
 
-export const faultClasses = [
-  'crash',
-  'pause',
-  'clock',
-  'syncDelay',
-  'syncFailure',
-  'partition',
-  'reset',
-  'delay',
-  'clientLoss',
-] as const;
-
-export type FaultClass = (typeof faultClasses)[number];
+export { type FaultClass, faultClasses } from './faults/classes.js';
 
 export const profileNames = ['swarm', 'network', 'disk', 'many-regions'] as const;
 
@@ -28,17 +26,20 @@ export interface Profile {
   readonly safetyMs: number;
   readonly thinkMs: number;
   readonly latencyMsMax: number;
+  /** Wires are up to so many times as fast or slow as an ordinary one; 1: all alike. */
+  readonly unevenness: number;
   readonly syncMsMax: number;
   readonly flushMsMax: number;
   readonly logKeepBytes: number;
   readonly overlayBytesMax: number;
+  readonly timings: NodeTimings & Partial<RegionHostConfig>;
   readonly classes: ReadonlySet<FaultClass>;
 }
 
 const classesOf: Readonly<Record<ProfileName, readonly FaultClass[]>> = {
   swarm: faultClasses,
-  network: ['partition', 'reset', 'delay', 'clientLoss', 'pause'],
-  disk: ['crash', 'syncDelay', 'syncFailure'],
+  network: [...networkClasses, ...clientClasses, 'pause', 'clock'],
+  disk: [...diskClasses, 'crash', 'crashWithin', 'restartStorm'],
   'many-regions': ['crash', 'partition', 'reset', 'delay'],
 };
 
@@ -60,8 +61,34 @@ export function drawProfile(name: ProfileName, prng: Prng): Profile {
     logKeepBytes: one([1_000, 20_000, 256 * 1024]),
     overlayBytesMax: one([20_000, 1 << 20, 1 << 26]),
   };
-  const coins = faultClasses.map(() => prng.below(2) === 0);
+  const root = prng.next();
+  const stream = (of: string): Prng => createPrng(hash32(utf8(of), root));
   const isOn = (each: FaultClass): boolean =>
-    classesOf[name].includes(each) && coins[faultClasses.indexOf(each)] === true;
-  return { ...drawn, classes: new Set(faultClasses.filter(isOn)) };
+    classesOf[name].includes(each) && stream(each).below(2) === 0;
+  return {
+    ...drawn,
+    unevenness: isLarge ? 1 : [1, 2, 5][stream('unevenness').below(3)]!,
+    timings: isLarge ? defaultTimings : drawTimings(stream('timings')),
+    classes: new Set(faultClasses.filter(isOn)),
+  };
+}
+
+/** Every bound of a node that may be set, small enough to be met, in a third of the seeds each. */
+function drawTimings(prng: Prng): Profile['timings'] {
+  const isUsual = prng.below(2) === 0;
+  const heartbeatMs = [50, 100, 200][prng.below(3)]!;
+  const tickMs = [20, 50, 100][prng.below(3)]!;
+  const ticksMin = Math.floor((3 * heartbeatMs) / tickMs) + 1;
+  const electionTicks = Math.max(6, ticksMin) + prng.below(10);
+  const timings = isUsual ? defaultTimings : { heartbeatMs, tickMs, electionTicks };
+  const bounds: Partial<RegionHostConfig>[] = [
+    { campaignsPerTurnMax: 1, probesPerTurnMax: 2, replicasPerTurnMax: 2 },
+    { inboxBytesPerTurnMax: 2_000 },
+    { writeBytesPerTurnMax: 1_000, applyBytesPerTurnMax: 1_000 },
+    { appendPauseBytes: 4_000, bulkPauseBytes: 4_000 },
+    { snapshotsOutMax: 1, snapshotsInMax: 1 },
+    { slowDiskMs: 200, peerGoneMs: 2_000 },
+    { readRetryTicks: 2, readAttemptsMax: 2 },
+  ];
+  return Object.assign({}, timings, ...bounds.filter(() => prng.below(3) === 0));
 }

@@ -4,22 +4,35 @@
  *
  * Invariants:
  *  P1 Nothing runs in a process that has ended or is paused; what came meanwhile runs after the pause.
- *  P2 Its clock is its own: offset and rate differ, the wall clock jumps, the monotonic one never goes back.
+ *  P2 A process that ends in the midst of an event leaves what it had done by then, and does nothing more.
+ *  P3 Its clock is its own: offset and rate differ, the wall clock jumps, the monotonic one never goes back.
  */
-import type { Clock, NodeDescriptor, NodeId, Prng } from '@moku/base';
+import {
+  type Clock,
+  type MokuError,
+  type NodeDescriptor,
+  type NodeId,
+  type Prng,
+  utf8,
+} from '@moku/base';
 import type { EngineWrite } from '@moku/kv';
 import { createNode, type MokuNode, type NodeTimings } from '@moku/node';
-import type { RegionWrite } from '@moku/raft';
-import type { RegionHostConfig, Transport } from '@moku/region';
+import type { LogStore, RegionWrite } from '@moku/raft';
+import type { RegionHostConfig } from '@moku/region';
 import type { Bug } from './bugs.js';
+import { engineWithPoints, logWithPoints, transportWithPoints } from './crash-points.js';
+import type { Harm } from './damage.js';
 import { type DiskTimes, SimDisk } from './disk.js';
-import type { NetworkProcess, SimNetwork } from './network.js';
+import type { OpenedDisk } from './disk-port.js';
+import type { Network, NetworkProcess } from './network.js';
 import type { Scheduler } from './scheduler.js';
 
 /** What a node does that others look at. */
 export interface NodeWatcher {
   onStart(node: SimNode): void;
   onStop(node: SimNode): void;
+  /** The stores refused to open: no process runs. */
+  onRefused?(node: SimNode, error: MokuError): void;
   onApply(node: SimNode, write: EngineWrite): void;
   /** Before the log takes it. */
   onLogWrite(node: SimNode, write: RegionWrite): void;
@@ -33,7 +46,7 @@ export interface SimNodeOptions {
   readonly nodeId: NodeId;
   readonly roster: readonly NodeDescriptor[];
   readonly scheduler: Scheduler;
-  readonly network: SimNetwork;
+  readonly network: Network;
   readonly prng: Prng;
   readonly diskTimes: DiskTimes;
   readonly overlayBytesMax: number;
@@ -45,6 +58,27 @@ export interface SimNodeOptions {
 
 const wallStartMs = 1_700_000_000_000;
 
+/** The process ends at the last of so many points. */
+interface Trap {
+  pointsLeft: number;
+  readonly onEnded: () => void;
+}
+
+const clusterId = 'simulated';
+const text = new TextDecoder();
+
+/** The directories of its peers that a node knows, kept beside its log. */
+function storeIdsIn(log: LogStore): NetworkProcess['storeIds'] {
+  const keyOf = (peer: NodeId): string => `peer/${peer}/storeId`;
+  return {
+    known: (peer) => {
+      const bytes = log.getMeta(keyOf(peer));
+      return bytes === undefined ? undefined : text.decode(bytes);
+    },
+    remember: (peer, storeId) => log.setMeta(keyOf(peer), utf8(storeId)),
+  };
+}
+
 export class SimNode implements NetworkProcess {
   readonly nodeId: NodeId;
   readonly disk: SimDisk;
@@ -52,11 +86,19 @@ export class SimNode implements NetworkProcess {
   /** Raised by each start and end. */
   life = 0;
   incarnation = 0;
+  storeId = '';
+  storeIds: NetworkProcess['storeIds'] = { known: () => undefined, remember: () => {} };
   /** Clients' requests whose answers are awaited. */
   openRequests = 0;
   wallOffsetMs = 0;
   /** A fault broke its log: its end is expected. */
   isDiskBroken = false;
+  /** No space is left: its ends and refusals are expected. */
+  isDiskFull = false;
+  /** It has another node's disk: that it refuses is expected. */
+  hasForeignDisk = false;
+  /** What was done to its disk for ever. */
+  harm: Harm = 'none';
   /** It stays dead. */
   isRetired = false;
   private readonly options: SimNodeOptions;
@@ -64,12 +106,16 @@ export class SimNode implements NetworkProcess {
   private rateSinceMs = 0;
   private localMs = 0;
   private pausedUntilMs = 0;
+  /** Running, or about to. */
+  private isAlive = false;
+  private trap: Trap | undefined;
 
   constructor(options: SimNodeOptions) {
     this.options = options;
     this.nodeId = options.nodeId;
     const { scheduler, diskTimes, overlayBytesMax, bug, watcher } = options;
     this.disk = new SimDisk({
+      nodeId: options.nodeId,
       scheduler,
       prng: options.prng.split(),
       times: diskTimes,
@@ -89,43 +135,101 @@ export class SimNode implements NetworkProcess {
     return this.options.scheduler.nowMs < this.pausedUntilMs;
   }
 
-  /** Starts a process on what the disk holds. */
+  /** When its pause ends, or ended. */
+  get pausedUntil(): number {
+    return this.pausedUntilMs;
+  }
+
+  /** Starts a process on what the disk holds; does nothing while one runs or is about to. */
   start(): void {
-    const { options } = this;
+    if (this.isAlive) return;
     this.life += 1;
-    this.incarnation += 1;
     this.pausedUntilMs = 0;
     this.isDiskBroken = false;
     this.openRequests = 0;
+    this.isAlive = true;
     const { life } = this;
-    const { log, engine } = this.disk.open(life);
-    const { roster, timings } = options;
-    const config = { nodeId: this.nodeId, clusterId: 'simulated', roster, timings };
-    this.running = createNode(config, {
-      clock: this.clockOf(life),
-      prng: options.prng.split(),
-      log,
-      engine,
-      transport: this.tapped(options.network.start(this)),
-      onFatal: (error) => {
-        if (life === this.life) options.watcher.onFatal(this, error);
+    this.disk.open(life, {
+      onOpened: (opened) => {
+        if (life === this.life) this.boot(life, opened);
       },
-      onEvent: (event, details) => {
-        if (life !== this.life || event !== 'leaderChange' || details['isLeader'] !== true) return;
-        options.watcher.onLeader(this, Number(details['regionId']));
+      onRefused: (error) => {
+        if (life !== this.life) return;
+        this.isAlive = false;
+        this.options.watcher.onRefused?.(this, error);
       },
     });
-    options.watcher.onStart(this);
   }
 
-  /** The process ends without a word. */
+  /** Wires the node over its opened disk. */
+  private boot(life: number, { log, engine, storeId, incarnation }: OpenedDisk): void {
+    const { roster, timings, prng, network, watcher } = this.options;
+    this.incarnation = incarnation;
+    this.storeId = storeId;
+    this.storeIds = storeIdsIn(log);
+    const point = (): boolean => this.passPoint(life);
+    const config = { nodeId: this.nodeId, clusterId, roster, timings };
+    try {
+      const running = createNode(config, {
+        clock: this.clockOf(life),
+        prng: prng.split(),
+        log: logWithPoints(log, point),
+        engine: engineWithPoints(engine, point),
+        transport: transportWithPoints(network.start(this), point, (session, lane, bytes) => {
+          if (lane === 'control') watcher.onSend(this, session.peer, bytes);
+        }),
+        onFatal: (error) => {
+          if (life === this.life) watcher.onFatal(this, error);
+        },
+        onEvent: (event, details) => {
+          if (life !== this.life || event !== 'leaderChange') return;
+          if (details['isLeader'] === true) watcher.onLeader(this, Number(details['regionId']));
+        },
+      });
+      if (life !== this.life) return;
+      this.running = running;
+      watcher.onStart(this);
+    } catch (error) {
+      // What has ended may stumble over what it was refused (P2).
+      if (life === this.life) throw error;
+    }
+  }
+
+  /** The process ends without a word, also while it is starting. */
   crash(): void {
-    if (this.running === undefined) return;
+    if (!this.isAlive) return;
     this.options.watcher.onStop(this);
+    this.isAlive = false;
     this.life += 1;
     this.running = undefined;
     this.options.network.stop(this.nodeId);
     this.disk.crash();
+  }
+
+  /**
+   * The process, or one that is started later, ends at its `points`-th point from now: between what an
+   * event brings about. `onEnded` is called then.
+   */
+  crashWithin(points: number, onEnded: () => void): void {
+    this.trap = { pointsLeft: points, onEnded };
+  }
+
+  /** Its clock runs as clocks do; it ends no more by itself. */
+  heal(): void {
+    this.setRate(1);
+    this.trap = undefined;
+  }
+
+  private passPoint(life: number): boolean {
+    if (life !== this.life) return false;
+    const { trap } = this;
+    if (trap === undefined) return true;
+    trap.pointsLeft -= 1;
+    if (trap.pointsLeft > 0) return true;
+    this.trap = undefined;
+    this.crash();
+    trap.onEnded();
+    return false;
   }
 
   /** Stands still for `ms`; a pause that lasts is not made longer, so that what waits keeps its order. */
@@ -153,7 +257,12 @@ export class SimNode implements NetworkProcess {
       return;
     }
     if (this.openRequests > 0) scheduler.needsDrain = true;
-    task();
+    try {
+      task();
+    } catch (error) {
+      // A process that ended in the midst of this task may stumble over what it was refused (P2).
+      if (life === this.life) throw error;
+    }
   }
 
   private monotonicMs(): number {
@@ -172,19 +281,6 @@ export class SimNode implements NetworkProcess {
       soon: (task) => {
         plan(0.02 + delays.unit() * 0.1, task);
       },
-    };
-  }
-
-  private tapped(transport: Transport): Transport {
-    const { watcher } = this.options;
-    return {
-      subscribe: (events) => transport.subscribe(events),
-      send: (session, lane, bytes) => {
-        if (lane === 'control') watcher.onSend(this, session.peer, bytes);
-        return transport.send(session, lane, bytes);
-      },
-      bufferedBytes: (session, lane) => transport.bufferedBytes(session, lane),
-      closeSession: (session, reason) => transport.closeSession(session, reason),
     };
   }
 }

@@ -7,8 +7,9 @@ import type { Bug } from './bugs.js';
 import { checkLinearizable } from './check/linearizable.js';
 import { type Failure, SimCluster } from './cluster.js';
 import { chooseDead, unequalRegions, whyRestless } from './converge.js';
-import { Faults } from './faults.js';
-import { drawProfile, type FaultClass, type ProfileName } from './profile.js';
+import type { FaultClass } from './faults/classes.js';
+import { Faults } from './faults/faults.js';
+import { drawProfile, type ProfileName } from './profile.js';
 import { Workload } from './workload.js';
 
 export interface SimulationOptions {
