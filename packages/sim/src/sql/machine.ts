@@ -1,0 +1,154 @@
+/**
+ * The disks of simulated machines and the one SQLite that reads them: gives each a `Medium`, cuts its power
+ * and brings it back.
+ */
+import { MokuError, type Prng } from '@moku/base';
+import type { ConnectOptions, FileReading, Medium, SqlConnection } from '@moku/storage';
+import { WasmConnection } from './connection.js';
+import { type Remains, SectorDisk, type SectorFile } from './sectors.js';
+import { Vfs, Volume } from './vfs.js';
+import { instantiate, type Sqlite } from './wasm.js';
+
+interface Loaded {
+  readonly vfs: Vfs;
+  readonly sqlite: Sqlite;
+}
+
+let loading: Promise<Loaded> | undefined;
+
+/** Resolves to the process's SQLite; reads real files at the first call, so it comes before a run. */
+async function load(): Promise<Loaded> {
+  loading ??= (async () => {
+    const vfs = new Vfs();
+    return { vfs, sqlite: await instantiate((sqlite) => vfs.fileSystem(sqlite)) };
+  })();
+  return await loading;
+}
+
+/** What a run gives to SQLite: it has no time and chance of its own. */
+export interface MachineRoomOptions {
+  readonly prng: Prng;
+  readonly wallMs: () => number;
+}
+
+/** All machines of a run. One run at a time: `begin` makes those of the former one useless. */
+export class MachineRoom {
+  private readonly loaded: Loaded;
+
+  private constructor(loaded: Loaded) {
+    this.loaded = loaded;
+  }
+
+  /** Loads SQLite at the first call; to be awaited before real files are out of reach. */
+  static async open(): Promise<MachineRoom> {
+    return new MachineRoom(await load());
+  }
+
+  /** A run begins. */
+  begin({ prng, wallMs }: MachineRoomOptions): void {
+    const { vfs, sqlite } = this.loaded;
+    vfs.volumes.clear();
+    vfs.prng = prng;
+    vfs.wallMs = wallMs;
+    sqlite.reseed();
+  }
+
+  /** A machine with an empty disk; `name` without slashes, once per run. */
+  machine(name: string, prng: Prng): Machine {
+    const volume = new Volume(name, new SectorDisk());
+    this.loaded.vfs.volumes.set(name, volume);
+    return new Machine(volume, this.loaded.sqlite, prng);
+  }
+}
+
+export class Machine implements Medium {
+  /** Where files lie. */
+  readonly dir: string;
+  private readonly volume: Volume;
+  private readonly sqlite: Sqlite;
+  private readonly prng: Prng;
+  private readonly connections = new Set<WasmConnection>();
+
+  constructor(volume: Volume, sqlite: Sqlite, prng: Prng) {
+    this.volume = volume;
+    this.sqlite = sqlite;
+    this.prng = prng;
+    this.dir = `/${volume.name}`;
+  }
+
+  get disk(): SectorDisk {
+    return this.volume.disk;
+  }
+
+  /** The power goes, whatever is under way, and comes back: what is durable then is all there is. */
+  crash(remains: Remains): void {
+    this.disk.cut();
+    this.volume.end();
+    for (const connection of [...this.connections]) connection.close();
+    this.volume.release(this.sqlite);
+    this.disk.restore(remains, this.prng);
+  }
+
+  // ---- Medium.
+
+  connect(path: string, { readonly = false }: ConnectOptions = {}): SqlConnection {
+    const connection = new WasmConnection(this.sqlite, path, readonly, (closed) => {
+      this.connections.delete(closed);
+    });
+    this.connections.add(connection);
+    return connection;
+  }
+
+  makeDirectory(): void {
+    this.disk.assertOn();
+  }
+
+  exists(path: string): boolean {
+    return this.disk.open(path, false) !== undefined;
+  }
+
+  sizeOf(path: string): number {
+    return this.disk.open(path, false)?.current.size ?? 0;
+  }
+
+  readText(path: string): string {
+    const { current } = this.found(path);
+    return Buffer.from(current.bytes.subarray(0, current.size)).toString();
+  }
+
+  writeText(path: string, text: string): void {
+    const file = this.disk.open(path, true);
+    if (file === undefined) throw new MokuError('INTERNAL', { operation: 'open', path });
+    this.disk.truncate(file, 0);
+    this.disk.write(file, 0, Buffer.from(text));
+    this.disk.sync(file);
+  }
+
+  remove(path: string): void {
+    this.disk.remove(path, true);
+  }
+
+  openReading(path: string): FileReading | undefined {
+    const file = this.disk.open(path, false);
+    if (file === undefined) return undefined;
+    return {
+      size: file.current.size,
+      read: (into, at) => {
+        this.disk.assertOn();
+        if (at + into.length > file.current.size) throw new Error('the file ends before');
+        into.set(file.current.bytes.subarray(at, at + into.length));
+      },
+      close: () => {},
+    };
+  }
+
+  randomBytes(count: number): Uint8Array {
+    return Uint8Array.from({ length: count }, () => this.prng.below(256));
+  }
+
+  private found(path: string): SectorFile {
+    const file = this.disk.open(path, false);
+    if (file === undefined) throw new MokuError('INTERNAL', { operation: 'read', path });
+    return file;
+  }
+}
