@@ -6,6 +6,7 @@ import type { EngineWrite } from '@moku/kv';
 import type { Message, RegionWrite } from '@moku/raft';
 import { type FrameVisitor, readFrame } from '@moku/region';
 import { ApplyOnce } from './invariants/apply-once.js';
+import { AscendingVersions } from './invariants/ascending-versions.js';
 import { BoundedQueues } from './invariants/bounded-queues.js';
 import { Committed } from './invariants/committed.js';
 import { DurableBeforeSend } from './invariants/durable-before-send.js';
@@ -13,6 +14,8 @@ import { ElectionSafety } from './invariants/election-safety.js';
 import type { Invariant, Report } from './invariants/invariant.js';
 import { LogMatching } from './invariants/log-matching.js';
 import { NeverRegress } from './invariants/never-regress.js';
+import { OwnTermCommit } from './invariants/own-term-commit.js';
+import { PreVoteFirst } from './invariants/pre-vote-first.js';
 import { SoundClaims } from './invariants/sound-claims.js';
 import type { NodeWatcher, SimNode } from './sim-node.js';
 import type { Trace } from './trace.js';
@@ -50,6 +53,9 @@ export class Watch implements NodeWatcher {
       new ApplyOnce(report),
       new BoundedQueues(report),
       new SoundClaims(report),
+      new PreVoteFirst(report),
+      new OwnTermCommit(report),
+      new AscendingVersions(report),
       ...(options.observer === undefined ? [] : [options.observer]),
     ];
   }
