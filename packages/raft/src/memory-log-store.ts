@@ -198,6 +198,11 @@ export class MemoryLogStore implements LogStore {
     return region === undefined ? undefined : new MemoryRegionLog(region);
   }
 
+  /** The value as a crash at this moment would leave it. */
+  syncedMeta(key: string): Uint8Array | undefined {
+    return this.medium.picture.meta.get(key);
+  }
+
   /** The region's hard state as a crash at this moment would leave it. */
   syncedHardState(regionId: RegionId): HardState | undefined {
     return this.medium.picture.regions.get(regionId)?.hardState;

@@ -12,6 +12,7 @@ import type { Bug } from './bugs.js';
 import { clientAddressOf } from './channel.js';
 import { HistoryRecorder } from './check/recorder.js';
 import { type ClientWorld, SimClient } from './client.js';
+import { Damage } from './damage.js';
 import type { Invariant, Report } from './invariants/invariant.js';
 import { KeyOracle } from './invariants/key-oracle.js';
 import { type Network, SimNetwork } from './network.js';
@@ -39,6 +40,8 @@ export interface Disturbance {
   clientLossChance: number;
   /** Nodes whose next sync does not come back until their disk mends. */
   readonly hangingSyncs: Set<NodeId>;
+  /** Extra delay of a sync on a node's disk, at most. */
+  readonly slowDisks: Map<NodeId, number>;
 }
 
 export interface ClusterOptions {
@@ -73,11 +76,13 @@ export class SimCluster {
     slowSyncMs: 0,
     clientLossChance: 0,
     hangingSyncs: new Set(),
+    slowDisks: new Map(),
   };
   readonly profile: Profile;
   readonly trace: Trace;
   readonly nodes: readonly SimNode[];
   readonly watch: Watch;
+  readonly damage: Damage;
   readonly network: Network;
   readonly oracle: KeyOracle;
   readonly clients: readonly SimClient[];
@@ -93,6 +98,7 @@ export class SimCluster {
     this.trace = new Trace(scheduler, print);
     const nodes: SimNode[] = [];
     this.nodes = nodes;
+    this.damage = new Damage(nodes, profile.regions, profile.exceedsQuorum);
     this.watch = new Watch({
       nodes,
       trace: this.trace,
@@ -215,7 +221,8 @@ export class SimCluster {
         overlayBytesMax: profile.overlayBytesMax,
         diskTimes: {
           syncMs: () => {
-            const slow = disk.unit() * profile.syncMsMax + disk.unit() * disturbance.slowSyncMs;
+            const extraMs = disturbance.slowSyncMs + (disturbance.slowDisks.get(nodeId) ?? 0);
+            const slow = disk.unit() * profile.syncMsMax + disk.unit() * extraMs;
             return disturbance.hangingSyncs.has(nodeId) ? neverMs : 0.1 + slow;
           },
           flushMs: () => 10 + disk.unit() * profile.flushMsMax,

@@ -2,12 +2,17 @@
  * The second phase: a random quorum lives, the rest stays dead. What must then be true within a bound:
  * every region has a leader that all its replicas know, queues are empty, replicas are equal.
  */
-import type { Prng, RegionId } from '@moku/base';
-import type { KvMachine } from '@moku/kv';
+import { isMokuError, type Prng, type RegionId } from '@moku/base';
+import type { KvMachine, QueryOutcome } from '@moku/kv';
+import type { Damage } from './damage.js';
 import type { SimNode } from './sim-node.js';
 
 /** Nodes to leave dead such that every region keeps a quorum: as many as can be, in random order. */
-export function chooseDead(nodes: readonly SimNode[], prng: Prng): ReadonlySet<SimNode> {
+export function chooseDead(
+  nodes: readonly SimNode[],
+  damage: Damage,
+  prng: Prng,
+): ReadonlySet<SimNode> {
   const order = [...nodes];
   for (let i = order.length - 1; i > 0; i--) {
     const j = prng.below(i + 1);
@@ -17,27 +22,28 @@ export function chooseDead(nodes: readonly SimNode[], prng: Prng): ReadonlySet<S
   if (prng.below(3) === 0) return dead;
   for (const node of order) {
     dead.add(node);
-    if (!keepsQuorums(nodes, dead)) dead.delete(node);
+    if (!damage.keepsQuorums(dead)) dead.delete(node);
   }
   return dead;
 }
 
-/** Any three of a region's homes may be asked for: with 3 copies on more nodes one death is safe. */
-function keepsQuorums(nodes: readonly SimNode[], dead: ReadonlySet<SimNode>): boolean {
-  return dead.size <= 1 && (nodes.length - dead.size) * 2 > nodes.length;
+/** Whether the node does what it should: one with a harmed disk need not. */
+export function isServing(node: SimNode): boolean {
+  return node.harm !== 'none' || (node.running?.isReady() ?? true);
 }
 
 /** Why the cluster has not come to rest; undefined once it has. */
 export function whyRestless(nodes: readonly SimNode[]): string | undefined {
-  const live = nodes.filter((node) => node.isRunning);
+  const live = nodes.filter((node) => node.isRunning && node.harm !== 'replaced');
   const regions = new Map<RegionId, SimNode[]>();
   for (const node of live) {
     const { host } = node.running!;
-    if (!node.running!.isReady()) return `node ${node.nodeId} is not ready`;
+    if (!isServing(node)) return `node ${node.nodeId} is not ready`;
     const { proposalsInFlight, proposalBytes } = host.status();
     if (proposalsInFlight + proposalBytes > 0) return `node ${node.nodeId} has proposals in flight`;
     if (node.disk.health().batchesInFlight > 0) return `node ${node.nodeId} is syncing`;
     for (const regionId of host.regionIds()) {
+      if (isOut(node, regionId)) continue;
       const homes = regions.get(regionId) ?? [];
       homes.push(node);
       regions.set(regionId, homes);
@@ -48,6 +54,12 @@ export function whyRestless(nodes: readonly SimNode[]): string | undefined {
     if (reason !== undefined) return `region ${regionId}: ${reason}`;
   }
   return undefined;
+}
+
+/** The damage to its disk has taken the replica out of service. */
+function isOut(node: SimNode, regionId: RegionId): boolean {
+  const why = node.running?.host.regionStatus(regionId)?.why;
+  return node.harm !== 'none' && why?.includes('failed') === true;
 }
 
 function whyUnequal(regionId: RegionId, homes: readonly SimNode[]): string | undefined {
@@ -63,6 +75,16 @@ function whyUnequal(regionId: RegionId, homes: readonly SimNode[]): string | und
   return undefined;
 }
 
+function digestOf(node: SimNode, machine: KvMachine | undefined): QueryOutcome | undefined {
+  try {
+    return machine?.query({ type: 'digest' }, 0);
+  } catch (error) {
+    // What it cannot read it cannot count.
+    if (node.harm !== 'none' && isMokuError(error, 'ENGINE_CORRUPT')) return undefined;
+    throw error;
+  }
+}
+
 /** Regions whose replicas hold different data although they applied the same; to be asked at rest. */
 export function unequalRegions(nodes: readonly SimNode[]): readonly string[] {
   const digests = new Map<string, string>();
@@ -71,8 +93,8 @@ export function unequalRegions(nodes: readonly SimNode[]): readonly string[] {
     const host = node.running?.host;
     if (host === undefined) continue;
     for (const regionId of host.regionIds()) {
-      const machine = host.machine(regionId) as KvMachine | undefined;
-      const outcome = machine?.query({ type: 'digest' }, 0);
+      if (isOut(node, regionId)) continue;
+      const outcome = digestOf(node, host.machine(regionId) as KvMachine | undefined);
       if (outcome?.type !== 'digest') continue;
       const place = `region ${regionId} at ${outcome.appliedIndex}`;
       const known = digests.get(place);

@@ -5,10 +5,11 @@
  * Invariants:
  *  H1 A region keeps a majority of homes to whose disks nothing was done. What was done to a disk is never
  *     undone: nothing brings a replica back that refuses, or a node whose directory is new.
- *  H2 A new directory in the place of an old one, which nothing in it can tell, stays under a quorum always.
+ *  H2 A new directory in the place of an old one, which nothing in it can tell, stays under a quorum always,
+ *     and only where all peers have met the old one.
  */
 import type { NodeId, RegionId } from '@moku/base';
-import type { SimNode } from './sim-node.js';
+import { type SimNode, storeIdKey } from './sim-node.js';
 
 /**
  * 'corrupt': bits flipped or `data.db` is gone; it refuses to start, or replicas of it fail.
@@ -32,9 +33,16 @@ export class Damage {
 
   /** May `node` be harmed so? One that is harmed already may be harmed again (H1). */
   allows(node: SimNode, harm: Harm): boolean {
-    if (node.harm !== 'none' && harm !== 'replaced') return true;
-    const mayExceed = this.exceedsQuorum && harm !== 'replaced';
-    return mayExceed || this.keepsQuorums(new Set([node]));
+    if (harm === 'replaced') return this.isKnown(node) && this.keepsQuorums(new Set([node]));
+    return node.harm !== 'none' || this.exceedsQuorum || this.keepsQuorums(new Set([node]));
+  }
+
+  /** Whether everybody knows its directory, also after a crash: who never met it cannot miss it (H2). */
+  private isKnown(node: SimNode): boolean {
+    return this.nodes.every((other) => {
+      if (other === node || other.harm === 'replaced') return true;
+      return other.disk.syncedMeta(storeIdKey(node.nodeId)) !== undefined;
+    });
   }
 
   /** Whether every region keeps a majority of sound homes if `lost` are lost, too. */

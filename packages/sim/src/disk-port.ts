@@ -71,6 +71,8 @@ export interface Disk {
   /** The region as a crash at this moment would leave it; undefined when there would be none. */
   synced(regionId: RegionId): LogShape | undefined;
   syncedHardState(regionId: RegionId): HardState | undefined;
+  /** Of the log's small values, as a crash at this moment would leave them. */
+  syncedMeta(key: string): Uint8Array | undefined;
   /** Zero everything when no process runs. */
   health(): LogStoreHealth;
   /** Applied index of the region in the engine as the process reads it; 0 when there is none. */

@@ -205,6 +205,10 @@ export class SimDisk implements Disk {
     return this.contents.log.syncedHardState(regionId);
   }
 
+  syncedMeta(key: string): Uint8Array | undefined {
+    return this.contents.log.syncedMeta(key);
+  }
+
   health(): LogStoreHealth {
     return this.life < 0 ? noHealth : this.contents.log.health();
   }

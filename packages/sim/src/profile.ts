@@ -7,6 +7,7 @@ import { defaultTimings, type NodeTimings } from '@moku/node';
 import type { RegionHostConfig } from '@moku/region';
 import {
   clientClasses,
+  destructiveClasses,
   diskClasses,
   type FaultClass,
   faultClasses,
@@ -15,7 +16,7 @@ import {
 
 export { type FaultClass, faultClasses } from './faults/classes.js';
 
-export const profileNames = ['swarm', 'network', 'disk', 'many-regions'] as const;
+export const profileNames = ['swarm', 'network', 'disk', 'many-regions', 'beyond'] as const;
 
 export type ProfileName = (typeof profileNames)[number];
 
@@ -33,6 +34,8 @@ export interface Profile {
   readonly logKeepBytes: number;
   readonly overlayBytesMax: number;
   readonly timings: NodeTimings & Partial<RegionHostConfig>;
+  /** Disks are destroyed beyond a quorum, too: then nodes stop rather than lie. */
+  readonly exceedsQuorum: boolean;
   readonly classes: ReadonlySet<FaultClass>;
 }
 
@@ -41,6 +44,7 @@ const classesOf: Readonly<Record<ProfileName, readonly FaultClass[]>> = {
   network: [...networkClasses, ...clientClasses, 'pause', 'clock'],
   disk: [...diskClasses, 'crash', 'crashWithin', 'restartStorm'],
   'many-regions': ['crash', 'partition', 'reset', 'delay'],
+  beyond: [...destructiveClasses, 'crash', 'crashWithin', 'restartStorm', 'partition', 'noSpace'],
 };
 
 /** Draws a profile; each fault class is off in half of the seeds. */
@@ -68,6 +72,7 @@ export function drawProfile(name: ProfileName, prng: Prng): Profile {
   return {
     ...drawn,
     unevenness: isLarge ? 1 : [1, 2, 5][stream('unevenness').below(3)]!,
+    exceedsQuorum: name === 'beyond',
     timings: isLarge ? defaultTimings : drawTimings(stream('timings')),
     classes: new Set(faultClasses.filter(isOn)),
   };

@@ -9,6 +9,7 @@
  */
 import {
   type Clock,
+  isMokuError,
   type MokuError,
   type NodeDescriptor,
   type NodeId,
@@ -67,15 +68,19 @@ interface Trap {
 const clusterId = 'simulated';
 const text = new TextDecoder();
 
+/** Where a node keeps the directory of `peer` that it knows. */
+export function storeIdKey(peer: NodeId): string {
+  return `peer/${peer}/storeId`;
+}
+
 /** The directories of its peers that a node knows, kept beside its log. */
 function storeIdsIn(log: LogStore): NetworkProcess['storeIds'] {
-  const keyOf = (peer: NodeId): string => `peer/${peer}/storeId`;
   return {
     known: (peer) => {
-      const bytes = log.getMeta(keyOf(peer));
+      const bytes = log.getMeta(storeIdKey(peer));
       return bytes === undefined ? undefined : text.decode(bytes);
     },
-    remember: (peer, storeId) => log.setMeta(keyOf(peer), utf8(storeId)),
+    remember: (peer, storeId) => log.setMeta(storeIdKey(peer), utf8(storeId)),
   };
 }
 
@@ -191,7 +196,10 @@ export class SimNode implements NetworkProcess {
       watcher.onStart(this);
     } catch (error) {
       // What has ended may stumble over what it was refused (P2).
-      if (life === this.life) throw error;
+      if (life !== this.life) return;
+      if (!isMokuError(error)) throw error;
+      this.crash();
+      watcher.onRefused?.(this, error);
     }
   }
 

@@ -6,7 +6,7 @@ import { createPrng, type Prng } from '@moku/base';
 import type { Bug } from './bugs.js';
 import { checkLinearizable } from './check/linearizable.js';
 import { type Failure, SimCluster } from './cluster.js';
-import { chooseDead, unequalRegions, whyRestless } from './converge.js';
+import { chooseDead, isServing, unequalRegions, whyRestless } from './converge.js';
 import type { FaultClass } from './faults/classes.js';
 import { Faults } from './faults/faults.js';
 import { drawProfile, type ProfileName } from './profile.js';
@@ -131,7 +131,7 @@ class Simulation {
     if (cluster.failure !== undefined) return;
     const { nodes, scheduler } = cluster;
     this.faults.stop();
-    const dead = chooseDead(nodes, this.endings);
+    const dead = chooseDead(nodes, cluster.damage, this.endings);
     for (const node of nodes) {
       node.isRetired = dead.has(node);
       if (node.isRetired) node.crash();
@@ -139,7 +139,11 @@ class Simulation {
     }
     cluster.trace.note(`healed without ${[...dead].map(({ nodeId }) => nodeId).join(',')}`);
     const dueMs = scheduler.nowMs + livenessMs;
-    const isReady = (): boolean => nodes.every((node) => node.running?.isReady() ?? true);
+    const isReady = (): boolean => nodes.every(isServing);
+    if (!cluster.damage.keepsQuorums(new Set())) {
+      await this.endBeyond(dueMs);
+      return;
+    }
     await cluster.until(isReady, dueMs, () => whyRestless(nodes) ?? 'not ready');
     workload.stop();
     await cluster.until(
@@ -154,6 +158,23 @@ class Simulation {
       () => whyRestless(nodes) ?? '',
     );
     for (const place of unequalRegions(nodes)) {
+      cluster.report('equal digests at equal index', place);
+    }
+  }
+
+  /**
+   * Disks are destroyed beyond a quorum: nobody need answer. Every call ends, and what still runs has not
+   * come apart; that it told no lie says the history.
+   */
+  private async endBeyond(dueMs: number): Promise<void> {
+    const { cluster, workload } = this;
+    workload.stop();
+    await cluster.until(
+      () => workload.openCalls === 0,
+      dueMs,
+      () => `${workload.openCalls} calls open`,
+    );
+    for (const place of unequalRegions(cluster.nodes)) {
       cluster.report('equal digests at equal index', place);
     }
   }

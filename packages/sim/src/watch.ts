@@ -1,10 +1,11 @@
 /**
  * Holds a running cluster against all invariants, and notes what becomes part of the trace.
  */
-import type { NodeId, RegionId } from '@moku/base';
+import type { ErrorCode, MokuError, NodeId, RegionId } from '@moku/base';
 import type { EngineWrite } from '@moku/kv';
 import type { Message, RegionWrite } from '@moku/raft';
 import { type FrameVisitor, readFrame } from '@moku/region';
+import { Amnesia } from './invariants/amnesia.js';
 import { ApplyOnce } from './invariants/apply-once.js';
 import { AscendingVersions } from './invariants/ascending-versions.js';
 import { BoundedQueues } from './invariants/bounded-queues.js';
@@ -53,6 +54,7 @@ export class Watch implements NodeWatcher {
       new ApplyOnce(report),
       new BoundedQueues(report),
       new SoundClaims(report),
+      new Amnesia(report),
       new PreVoteFirst(report),
       new OwnTermCommit(report),
       new AscendingVersions(report),
@@ -69,6 +71,15 @@ export class Watch implements NodeWatcher {
     this.crashes += 1;
     this.trace.note(`stop ${node.nodeId}`);
     for (const each of this.invariants) each.onStop?.(node);
+  }
+
+  onRefused(node: SimNode, error: MokuError): void {
+    this.trace.note(`refused ${node.nodeId} ${error.code}`);
+    if (!expectedRefusals(node).includes(error.code)) {
+      this.report('a sound node starts', `node ${node.nodeId}: ${error.stack}`);
+    }
+    // There may be space again when somebody tries again.
+    if (error.code === 'LOG_IO') this.onDiskFailure(node);
   }
 
   onApply(node: SimNode, write: EngineWrite): void {
@@ -112,7 +123,8 @@ export class Watch implements NodeWatcher {
 
   onFatal(node: SimNode, error: Error): void {
     this.trace.note(`fatal ${node.nodeId} ${error.message}`);
-    if (!node.isDiskBroken) this.report('no node gives up', `node ${node.nodeId}: ${error.stack}`);
+    if (!node.isDiskBroken && !node.isDiskFull)
+      this.report('no node gives up', `node ${node.nodeId}: ${error.stack}`);
     this.onDiskFailure(node);
   }
 
@@ -149,6 +161,16 @@ export class Watch implements NodeWatcher {
       }
     }
   }
+}
+
+/** Why a node may refuse to start, after what was done to its disk. */
+function expectedRefusals({ isDiskFull, hasForeignDisk, harm }: SimNode): readonly ErrorCode[] {
+  const codes: ErrorCode[] = [];
+  if (isDiskFull) codes.push('LOG_IO');
+  if (hasForeignDisk) codes.push('DIR_FOREIGN');
+  if (harm !== 'none') codes.push('LOG_CORRUPT', 'ENGINE_CORRUPT');
+  if (harm === 'amnesiac' || harm === 'replaced') codes.push('LOG_AMNESIA');
+  return codes;
 }
 
 function brief(message: Message): string {

@@ -18,7 +18,20 @@ export const networkClasses = [
 
 export const processClasses = ['crash', 'crashWithin', 'restartStorm', 'pause', 'clock'] as const;
 
-export const diskClasses = ['syncDelay', 'syncFailure'] as const;
+/** What they do to a disk is never undone. */
+export const destructiveClasses = ['bitFlip', 'lostSuffix', 'wipe'] as const;
+
+export const diskClasses = [
+  'syncDelay',
+  'slowDisk',
+  'syncFailure',
+  'flushFailure',
+  'noSpace',
+  'swappedDisks',
+  'bitFlip',
+  'lostSuffix',
+  'wipe',
+] as const;
 
 export const clientClasses = ['clientLoss'] as const;
 

@@ -3,8 +3,8 @@
  * entries at one committed index), leader completeness (a leader of a later term has them all) and
  * durability (a quorum of the voters holds them on synced disks).
  */
-import { hash32, type NodeId, type RegionId } from '@moku/base';
-import type { Message } from '@moku/raft';
+import { hash32, isMokuError, type NodeId, type RegionId } from '@moku/base';
+import type { Entry, Message, RegionLog } from '@moku/raft';
 import type { RegionStatus } from '@moku/region';
 import type { SimNode } from '../sim-node.js';
 import type { Invariant, Report } from './invariant.js';
@@ -86,7 +86,7 @@ export class Committed implements Invariant {
     if (log === undefined || from > commitIndex) return;
     const to = Math.min(commitIndex, log.lastIndex());
     if (from > to) return;
-    const entries = log.entries(from, to + 1, entryBytesMax);
+    const entries = readable(node, log, from, to);
     if (entries === 'fetching') return;
     for (const entry of entries) {
       const content = hash32(entry.data);
@@ -116,13 +116,30 @@ export class Committed implements Invariant {
       for (const voter of voters) {
         const home = replicas.find(({ replicaId }) => replicaId === voter)?.nodeId;
         const holder = this.nodes.find(({ nodeId }) => nodeId === home);
-        if (holder !== undefined && holds(holder, regionId, commitIndex, term)) holders += 1;
+        if (holder === undefined) continue;
+        // It may have acknowledged what its disk has lost since; such stay under a quorum.
+        if (holder.harm !== 'none' || holds(holder, regionId, commitIndex, term)) holders += 1;
       }
       if (holders * 2 > voters.length) continue;
       const what = `node ${node.nodeId}, region ${regionId}: entry ${commitIndex} of term ${term} is committed and synced on ${holders} of ${voters.length}`;
       this.report('committed is durable on a quorum', what);
     }
     history.durableIndex = commitIndex;
+  }
+}
+
+/** Entries that can be read; fewer, or none, where the node's disk is damaged. */
+function readable(
+  node: SimNode,
+  log: RegionLog,
+  from: number,
+  to: number,
+): readonly Entry[] | 'fetching' {
+  try {
+    return log.entries(from, to + 1, entryBytesMax);
+  } catch (error) {
+    if (node.harm !== 'none' && isMokuError(error, 'LOG_CORRUPT')) return [];
+    throw error;
   }
 }
 

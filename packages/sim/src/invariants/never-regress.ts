@@ -16,6 +16,8 @@ export class NeverRegress implements Invariant {
   }
 
   onStatus(node: SimNode, { regionId, term, replicaId }: RegionStatus): void {
+    // A new directory begins anew, and nobody listens to it (amnesia.ts).
+    if (node.harm === 'replaced') return;
     const state = node.disk.syncedHardState(regionId);
     if (state === undefined) return;
     const key = `${node.nodeId}/${regionId}/${replicaId}`;

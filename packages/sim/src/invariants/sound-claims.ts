@@ -1,6 +1,6 @@
 /**
  * Both ends of a link agree on their claims without repair, no session brings what its reader cannot
- * take, and no replica fails: nothing here is corrupt, so whoever says so is wrong (design §6).
+ * take, and no replica fails: only where a disk is damaged may one say so (design §6).
  */
 import type { RegionStatus } from '@moku/region';
 import type { SimNode } from '../sim-node.js';
@@ -26,7 +26,7 @@ export class SoundClaims implements Invariant {
   }
 
   onStatus(node: SimNode, { regionId, why }: RegionStatus): void {
-    if (!why.includes('failed')) return;
+    if (node.harm !== 'none' || !why.includes('failed')) return;
     this.report('no replica fails', `node ${node.nodeId}, region ${regionId} is out of service`);
   }
 }
