@@ -38,7 +38,12 @@ import {
   tickHeartbeat,
 } from './reads.js';
 import { buildReady, hasReady } from './ready.js';
-import { ownLogPersisted, resumeOffers, snapshotInstalled } from './replication.js';
+import {
+  ownLogPersisted,
+  resumeOffers,
+  snapshotInstalled,
+  snapshotReached,
+} from './replication.js';
 import { stepMessage } from './step.js';
 import { beginTransfer, tickTransfer } from './transfer.js';
 import type {
@@ -267,6 +272,15 @@ export class Raft {
    */
   snapshotInstalled(meta: SnapshotMeta): void {
     snapshotInstalled(this.core, meta);
+  }
+
+  /**
+   * A snapshot's content is installed, and the log got as far meanwhile (`holds`, or it is committed), so
+   * that it is not restarted: what it stands for is committed here, too, and the leader told so.
+   */
+  snapshotReached(meta: SnapshotMeta): void {
+    this.core.tail.checkHandover();
+    snapshotReached(this.core, meta);
   }
 
   /** Leader: sending a snapshot to `to` ended. Without success it is tried again at the next probe. */

@@ -342,6 +342,16 @@ export function handleSnapshotOffer(core: Core, message: SnapshotOffer): void {
   core.isSnapshotDue = true;
 }
 
+/** The host installed a snapshot whose last entry the log holds by now: nothing is restarted. */
+export function snapshotReached(core: Core, meta: SnapshotMeta): void {
+  const isHeld = meta.index <= core.commitIndex || core.tail.term(meta.index) === meta.term;
+  assert(isHeld, 'R3: the log reached the snapshot');
+  core.commitTo(meta.index);
+  if (core.role === 'follower' && core.leaderId !== noReplica) {
+    acknowledge(core, core.leaderId, core.commitIndex);
+  }
+}
+
 /** The host installed a snapshot and restarted the log behind it. */
 export function snapshotInstalled(core: Core, meta: SnapshotMeta): void {
   assert(core.role !== 'leader', 'R3: a leader holds everything committed');

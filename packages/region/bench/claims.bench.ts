@@ -115,6 +115,10 @@ class Counting implements FrameVisitor {
   onSnapshot(): void {
     this.count += 1;
   }
+
+  onSnapshotSignal(): void {
+    this.count += 1;
+  }
 }
 
 function measureFrames(name: string, count: number, write: (writer: FrameWriter) => void): void {

@@ -19,8 +19,9 @@ import type { Registry } from './registry.js';
 import type { Replica } from './replica.js';
 import type { Rest } from './rest.js';
 import type { SnapshotsIn } from './snapshots-in.js';
+import type { SnapshotsOut } from './snapshots-out.js';
 import { readFrame } from './wire/read-frame.js';
-import type { FrameVisitor, SnapshotChunk } from './wire/types.js';
+import type { FrameVisitor, SnapshotChunk, SnapshotSignal } from './wire/types.js';
 
 export interface FrameHandlerParts {
   readonly failures: Failures;
@@ -30,6 +31,7 @@ export interface FrameHandlerParts {
   readonly registry: Registry;
   readonly rest: Rest;
   readonly snapshotsIn: SnapshotsIn;
+  readonly snapshotsOut: SnapshotsOut;
   readonly transport: Transport;
 }
 
@@ -96,6 +98,13 @@ export class FrameHandler implements FrameVisitor {
   onSnapshot(chunk: SnapshotChunk): void {
     if (!this.parts.peers.isCurrent(this.session!)) return;
     this.parts.snapshotsIn.take(this.session!, chunk, this.tick);
+  }
+
+  onSnapshotSignal(signal: SnapshotSignal): void {
+    const session = this.session!;
+    if (!this.parts.peers.isCurrent(session)) return;
+    if (signal.kind === 'ended') this.parts.snapshotsIn.heard(session, signal);
+    else this.parts.snapshotsOut.take(session, signal, this.tick);
   }
 
   private step(replica: Replica, message: Message): void {

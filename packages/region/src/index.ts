@@ -15,4 +15,4 @@ export * from './contracts/host.js';
 export * from './contracts/transport.js';
 export { createRegionHost, type RegionHostOptions } from './manager.js';
 export { readFrame } from './wire/read-frame.js';
-export type { FrameVisitor, SnapshotChunk } from './wire/types.js';
+export type { FrameVisitor, SnapshotChunk, SnapshotSignal } from './wire/types.js';

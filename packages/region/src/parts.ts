@@ -21,6 +21,7 @@ import { ReadContexts } from './reads.js';
 import { Registry } from './registry.js';
 import { Rest } from './rest.js';
 import { Schedule } from './schedule.js';
+import { SnapshotSignals } from './snapshot-stream.js';
 import { SnapshotsIn } from './snapshots-in.js';
 import { SnapshotsOut } from './snapshots-out.js';
 import { Ticker } from './ticker.js';
@@ -82,11 +83,12 @@ export function compose(options: ComposeOptions): HostParts {
   const canApply = (): boolean => callbacks.canApply?.() ?? true;
   const applier = new Applier({ failures, leadership, rest, truncation, canApply });
   const shared = { config, failures, leadership, peers, registry, rest, transport, claims, pairs };
-  const snapshotsOut = new SnapshotsOut(shared);
-  const snapshotsIn = new SnapshotsIn({ ...shared, writer });
+  const signals = new SnapshotSignals(transport);
+  const snapshotsOut = new SnapshotsOut({ ...shared, signals });
+  const snapshotsIn = new SnapshotsIn({ ...shared, canApply, signals, writer });
   const outbox = new Outbox({ ...shared, snapshotsOut });
   const liveness = new Liveness({ ...shared, log });
-  const frames = new FrameHandler({ ...shared, liveness, snapshotsIn });
+  const frames = new FrameHandler({ ...shared, liveness, snapshotsIn, snapshotsOut });
   const ticker = new Ticker({ ...shared, contexts, liveness, outbox, schedule, snapshotsIn });
   const parts = {
     applier,
@@ -145,7 +147,7 @@ function countersOf(parts: Counted): Record<string, number> {
     snapshotsAborted: snapshotsOut.aborted,
     snapshotChunksSent: snapshotsOut.chunksSent,
     snapshotsInstalled: snapshotsIn.installed,
-    snapshotChunksIgnored: snapshotsIn.ignoredChunks,
+    snapshotChunksRefused: snapshotsIn.refusedChunks,
     snapshotStreamsFailed: snapshotsIn.failedStreams,
     truncations: parts.truncation.truncations,
   };

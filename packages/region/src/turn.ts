@@ -85,6 +85,7 @@ export class Turn {
     this.parts.snapshotsIn.complete();
     this.takeArrivals(nowMs);
     const hasUnread = inbox.length > 0;
+    const hasMoreChunks = this.parts.snapshotsIn.run(config.applyBytesPerTurnMax, ticker.tick);
     if (ticker.isDue(nowMs)) ticker.run(nowMs);
     liveness.judge({ nowMs, lateMs, hasUnread, tick: ticker.tick });
     const hasMoreLog = this.parts.truncation.run(nowMs);
@@ -93,7 +94,7 @@ export class Turn {
     const hasMoreApplies = this.parts.applier.run(config.applyBytesPerTurnMax, ticker.tick);
     this.parts.snapshotsOut.pump(ticker.tick);
     this.deliver();
-    const hasMore = hasMoreLog || hasMoreApplies || this.hasWork();
+    const hasMore = hasMoreLog || hasMoreApplies || hasMoreChunks || this.hasWork();
     return { hasMore, nextDueMs: ticker.endTurn(this.nextDueMs(nowMs)) };
   }
 

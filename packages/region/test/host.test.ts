@@ -18,6 +18,7 @@ function watch(cluster: Cluster): Traffic {
         traffic.raft++;
       },
       onSnapshot: () => {},
+      onSnapshotSignal: () => {},
     });
   };
   return traffic;

@@ -5,10 +5,12 @@
 import type { NodeId, RegionId } from '@moku/base';
 import { describe, expect, it } from 'vitest';
 import type { RegionStatus } from '../src/index.js';
+import { readFrame } from '../src/wire/read-frame.js';
 import { Cluster, type SimNode } from './support/cluster.js';
 
 const regionId = 1 as RegionId;
 const never = 1_000_000_000;
+const cutSoon = { logKeepBytes: 100, housekeepingMs: 200, peerGoneMs: 1_000 };
 
 function status(node: SimNode): RegionStatus {
   return node.host!.regionStatus(regionId)!;
@@ -19,7 +21,7 @@ function status(node: SimNode): RegionStatus {
  * and has installed a snapshot that its engine did not make durable yet.
  */
 function installing(canApply: boolean): Cluster {
-  const config = { logKeepBytes: 100, housekeepingMs: 200, peerGoneMs: 1_000 };
+  const config = { ...cutSoon, applyBytesPerTurnMax: 1 };
   const cluster = new Cluster({ nodes: 3, regions: 1, config });
   const [first, second, away] = cluster.nodes as [SimNode, SimNode, SimNode];
   second.flushMs = never;
@@ -38,8 +40,17 @@ function installing(canApply: boolean): Cluster {
   cluster.runUntil(() => status(first).firstIndex > 10, 10_000, 'truncated');
   cluster.writeAll('last');
   away.canApply = canApply;
+  // The engine has room for what arrives on the bulk lane, and for one entry then.
+  cluster.network.onFrame = (_from, _to, bytes) => {
+    const onSnapshot = (): void => {
+      away.canApply = true;
+    };
+    readFrame(bytes, { onControl() {}, onRaft() {}, onSnapshotSignal() {}, onSnapshot });
+  };
   cluster.start(away);
   cluster.runUntil(() => away.machines.get(regionId)!.installs === 1, 10_000, 'installed');
+  cluster.network.onFrame = undefined;
+  away.canApply = canApply;
   return cluster;
 }
 
@@ -94,5 +105,38 @@ describe('a snapshot that waits for the engine', () => {
     settle(cluster);
     expect(away.machines.get(regionId)!.get('k')).toBe('behind');
     expect(away.host!.status().counters['snapshotsInstalled']).toBe(0);
+  });
+
+  it('of a former leader is followed at once by the stream of a new one that it kept waiting', () => {
+    const cluster = new Cluster({ nodes: 3, regions: 1, config: cutSoon });
+    const away = cluster.node(3);
+    away.flushMs = never;
+    cluster.startAll();
+    cluster.runUntil(() => cluster.allLed(), 5_000, 'led');
+    cluster.crash(away, 1_000);
+    cluster.runUntil(() => cluster.allLed(), 5_000, 'led by two');
+    for (let i = 0; i < 20; i++) cluster.writeAll('x'.repeat(50));
+    const others = cluster.alive();
+    const areCut = (): boolean => others.every((node) => status(node).firstIndex > 20);
+    cluster.runUntil(areCut, 10_000, 'truncated');
+    cluster.start(away);
+    cluster.runUntil(() => away.machines.get(regionId)!.installs === 1, 10_000, 'installed');
+    const { appliedIndex } = away.machines.get(regionId)!;
+    const former = cluster.leader(1)!;
+    const next = others.find((node) => node !== former)!;
+    cluster.writeAll('behind');
+    cluster.runUntil(() => status(next).firstIndex > appliedIndex + 1, 5_000, 'out of reach');
+    former.host!.transferLeadership(regionId, next.nodeId);
+    cluster.runUntil(() => cluster.leader(1) === next, 5_000, 'led by the other');
+    cluster.run(1_500);
+    expect(status(next).why).toContain('snapshotSending');
+    flush(away);
+    away.flushMs = 100;
+    cluster.run(1);
+    flush(away);
+    const isThere = (): boolean => away.machines.get(regionId)!.get('k') === 'behind';
+    cluster.runUntil(isThere, 1_500, 'caught up');
+    flush(away);
+    settle(cluster);
   });
 });

@@ -65,6 +65,7 @@ describe('snapshots', () => {
       readFrame(bytes, {
         onControl: () => {},
         onRaft: () => {},
+        onSnapshotSignal: () => {},
         onSnapshot: () => {
           chunks++;
           if (chunks === 5 || chunks === 12) {

@@ -16,6 +16,7 @@ import {
   type RegionHostConfig,
   type TransportEvents,
 } from '../src/index.js';
+import { frameVersion } from '../src/wire/frame.js';
 import { FrameWriter } from '../src/wire/frame-writer.js';
 import { Cluster } from './support/cluster.js';
 import { DigestBook, Disk, TestMachine } from './support/machine.js';
@@ -230,7 +231,7 @@ describe('a frame', () => {
     bench.host.openReplica(describeRegion(1));
     bench.events.onSessionOpen(bench.session(2));
     bench.events.onSessionOpen(bench.session(3));
-    bench.events.onFrame(bench.session(3), 'control', new Uint8Array([1, 250, 3]));
+    bench.events.onFrame(bench.session(3), 'control', new Uint8Array([frameVersion, 250, 3]));
     bench.events.onFrame(bench.session(2), 'control', raftFrame(1, appendFrom(2)));
     bench.turn();
     expect(bench.closed).toEqual(['FRAME_MALFORMED']);

@@ -13,9 +13,9 @@ import { assert, ByteWriter, limits, type RegionId } from '@moku/base';
 import { type Message, writeMessage } from '@moku/raft';
 import type { ControlItem } from '../claims/types.js';
 import { writeControl } from './control-codec.js';
-import { frameItemsMax, frameVersion, tagRaft, tagSnapshot } from './frame.js';
-import { writeSnapshotChunk } from './snapshot-codec.js';
-import type { SnapshotChunk } from './types.js';
+import { frameItemsMax, frameVersion, tagRaft, tagSnapshot, tagSnapshotSignal } from './frame.js';
+import { writeSnapshotChunk, writeSnapshotSignal } from './snapshot-codec.js';
+import type { SnapshotChunk, SnapshotSignal } from './types.js';
 
 const capacityBytes = 64 * 1024;
 const headerBytes = 1;
@@ -53,6 +53,13 @@ export class FrameWriter {
     const start = this.open();
     this.writer.u8(tagSnapshot);
     writeSnapshotChunk(this.writer, chunk);
+    this.close(start);
+  }
+
+  snapshotSignal(signal: SnapshotSignal): void {
+    const start = this.open();
+    this.writer.u8(tagSnapshotSignal);
+    writeSnapshotSignal(this.writer, signal);
     this.close(start);
   }
 

@@ -11,8 +11,8 @@ import { ByteReader, limits, MokuError, unreachable } from '@moku/base';
 import { readMessage } from '@moku/raft';
 import { readControl } from './control-codec.js';
 import { malformed, readRegionId } from './fields.js';
-import { frameItemsMax, frameVersion, tagRaft, tagSnapshot } from './frame.js';
-import { readSnapshotChunk } from './snapshot-codec.js';
+import { frameItemsMax, frameVersion, tagRaft, tagSnapshot, tagSnapshotSignal } from './frame.js';
+import { readSnapshotChunk, readSnapshotSignal } from './snapshot-codec.js';
 import type { FrameItem, FrameVisitor } from './types.js';
 
 /**
@@ -33,6 +33,9 @@ export function readFrame(bytes: Uint8Array, visitor: FrameVisitor): void {
         break;
       case 'snapshot':
         visitor.onSnapshot(item.chunk);
+        break;
+      case 'snapshotSignal':
+        visitor.onSnapshotSignal(item.signal);
         break;
       default:
         unreachable(item);
@@ -58,6 +61,8 @@ function decodeFrame(bytes: Uint8Array): FrameItem[] {
       items.push({ kind: 'raft', regionId, message: readMessage(reader) });
     } else if (tag === tagSnapshot) {
       items.push({ kind: 'snapshot', chunk: readSnapshotChunk(reader) });
+    } else if (tag === tagSnapshotSignal) {
+      items.push({ kind: 'snapshotSignal', signal: readSnapshotSignal(reader) });
     } else {
       items.push({ kind: 'control', item: readControl(reader, tag) });
     }

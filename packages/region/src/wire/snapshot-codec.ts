@@ -1,12 +1,24 @@
 // @hot
 /**
  * Binary form of a piece of a snapshot's stream: regionId, from, to, term, streamId, sequence, isLast,
- * meta, chunk. The chunk aliases the frame when read.
+ * meta, chunk. The chunk aliases the frame when read. And of what its ends tell each other: regionId, from,
+ * to, streamId, kind, sequence.
  */
 import { assert, type ByteReader, type ByteWriter, limits } from '@moku/base';
 import { readSnapshotMeta, writeSnapshotMeta } from '@moku/raft';
 import { malformed, readPositive, readRegionId, readReplicaId } from './fields.js';
-import type { SnapshotChunk } from './types.js';
+import type { SnapshotChunk, SnapshotSignal, SnapshotSignalKind } from './types.js';
+
+/** A kind's code is its place: never reordered. */
+const kinds: readonly SnapshotSignalKind[] = [
+  'taken',
+  'busy',
+  'installing',
+  'unwanted',
+  'broken',
+  'unknown',
+  'ended',
+];
 
 /** Appends the fields of `chunk`. */
 export function writeSnapshotChunk(writer: ByteWriter, chunk: SnapshotChunk): void {
@@ -46,4 +58,27 @@ export function readSnapshotChunk(reader: ByteReader): SnapshotChunk {
     meta,
     chunk,
   };
+}
+
+/** Appends the fields of `signal`. */
+export function writeSnapshotSignal(writer: ByteWriter, signal: SnapshotSignal): void {
+  writer.uvarint(signal.regionId);
+  writer.uvarint(signal.from);
+  writer.uvarint(signal.to);
+  writer.uvarint(signal.streamId);
+  writer.u8(kinds.indexOf(signal.kind));
+  writer.uvarint(signal.sequence);
+}
+
+/** Reads the fields of one signal. Throws FRAME_MALFORMED naming the field. */
+export function readSnapshotSignal(reader: ByteReader): SnapshotSignal {
+  const regionId = readRegionId(reader);
+  const from = readReplicaId(reader, 'snapshotSignal.from');
+  const to = readReplicaId(reader, 'snapshotSignal.to');
+  const streamId = reader.uvarint();
+  const kind = kinds[reader.u8()];
+  if (kind === undefined) throw malformed('snapshotSignal.kind');
+  const sequence = reader.uvarint();
+  if (kind !== 'taken' && sequence !== 0) throw malformed('snapshotSignal.sequence');
+  return { regionId, from, to, streamId, kind, sequence };
 }

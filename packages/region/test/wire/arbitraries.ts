@@ -4,7 +4,13 @@ import type { ConfState, Entry, Message, SnapshotMeta } from '@moku/raft';
 import fc from 'fast-check';
 import { type ControlItem, repairBuckets } from '../../src/claims/types.js';
 import type { FrameWriter } from '../../src/wire/frame-writer.js';
-import type { FrameItem, FrameVisitor, SnapshotChunk } from '../../src/wire/types.js';
+import type {
+  FrameItem,
+  FrameVisitor,
+  SnapshotChunk,
+  SnapshotSignal,
+  SnapshotSignalKind,
+} from '../../src/wire/types.js';
 
 const indexMax = 2 ** 53 - 2 ** 20;
 const small = fc.nat({ max: 300 });
@@ -141,16 +147,37 @@ const snapshotChunk: fc.Arbitrary<SnapshotChunk> = fc.record({
   isLast: flag,
 });
 
+const snapshotSignal: fc.Arbitrary<SnapshotSignal> = fc.oneof(
+  fc.record({
+    regionId,
+    from: envelope.from,
+    to: envelope.to,
+    streamId: index,
+    kind: fc.constant('taken' as const),
+    sequence: index,
+  }),
+  fc.record({
+    regionId,
+    from: envelope.from,
+    to: envelope.to,
+    streamId: index,
+    kind: fc.constantFrom<SnapshotSignalKind>('busy', 'installing', 'unwanted', 'broken', 'ended'),
+    sequence: fc.constant(0),
+  }),
+);
+
 export const frameItem: fc.Arbitrary<FrameItem> = fc.oneof(
   controlItem.map((item) => ({ kind: 'control' as const, item })),
   fc.record({ kind: fc.constant('raft' as const), regionId, message: raftMessage }),
   snapshotChunk.map((chunk) => ({ kind: 'snapshot' as const, chunk })),
+  snapshotSignal.map((signal) => ({ kind: 'snapshotSignal' as const, signal })),
 );
 
 export function write(writer: FrameWriter, item: FrameItem): void {
   if (item.kind === 'control') writer.control(item.item);
   else if (item.kind === 'raft') writer.raft(item.regionId, item.message);
-  else writer.snapshot(item.chunk);
+  else if (item.kind === 'snapshot') writer.snapshot(item.chunk);
+  else writer.snapshotSignal(item.signal);
 }
 
 /** Keeps what it is shown. */
@@ -167,5 +194,9 @@ export class Collector implements FrameVisitor {
 
   onSnapshot(chunk: SnapshotChunk): void {
     this.items.push({ kind: 'snapshot', chunk });
+  }
+
+  onSnapshotSignal(signal: SnapshotSignal): void {
+    this.items.push({ kind: 'snapshotSignal', signal });
   }
 }

@@ -12,7 +12,7 @@ import type { Entry, Message } from '@moku/raft';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type ControlItem, listItemsMax, repairClaimsMax } from '../../src/claims/types.js';
-import { frameItemsMax } from '../../src/wire/frame.js';
+import { frameItemsMax, frameVersion } from '../../src/wire/frame.js';
 import { FrameWriter } from '../../src/wire/frame-writer.js';
 import { readFrame } from '../../src/wire/read-frame.js';
 import type { FrameItem } from '../../src/wire/types.js';
@@ -198,7 +198,7 @@ describe('a frame that nobody wrote', () => {
   it('is refused when it is noise', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 20, maxLength: 300 }), (noise) => {
-        const { items, error } = attempt(new Uint8Array([1, ...noise]));
+        const { items, error } = attempt(new Uint8Array([frameVersion, ...noise]));
         expect(error === undefined || items.length === 0).toBe(true);
       }),
       { seed, numRuns: 1_000 },
@@ -232,9 +232,15 @@ describe('a frame that nobody wrote', () => {
       'snapshot.chunk',
     ],
     ['a snapshot from nobody', (out) => numbers(out, [17, 1, 0, 1]), 'snapshot.from'],
+    ['a signal of no kind', (out) => numbers(out, [18, 1, 1, 1, 1, 7, 0]), 'snapshotSignal.kind'],
+    [
+      'a number where none belongs',
+      (out) => numbers(out, [18, 1, 1, 1, 1, 1, 3]),
+      'snapshotSignal.sequence',
+    ],
   ])('is refused by name for %s', (_, body, field) => {
     const out = new ByteWriter();
-    out.u8(1);
+    out.u8(frameVersion);
     numbers(out, [4, 1, 0]);
     body(out);
     const { items, error } = attempt(out.take());
@@ -244,7 +250,7 @@ describe('a frame that nobody wrote', () => {
   });
 
   it('is refused for another version, and for its length', () => {
-    expect(attempt(new Uint8Array([2])).error?.code).toBe('VERSION_MISMATCH');
+    expect(attempt(new Uint8Array([frameVersion + 1])).error?.code).toBe('VERSION_MISMATCH');
     const long = new Uint8Array(limits.frameBytesMax + 1);
     expect(attempt(long).error?.code).toBe('FRAME_TOO_LARGE');
     expect(attempt(new Uint8Array()).error?.code).toBe('FRAME_MALFORMED');
