@@ -1,5 +1,6 @@
 /**
- * What the clients of a random run do: each writes its own keys and reads everybody's, one call at a time.
+ * What the clients of a random run do: each writes its own keys, reads everybody's, and races with the others
+ * for new ones; one call at a time.
  */
 import { isMokuError, type Prng } from '@moku/base';
 import type { ClientWorld, SimClient } from './client.js';
@@ -72,7 +73,16 @@ export class Workload {
     const kind = prng.below(10);
     if (kind < 4) return client.put(keyOf(client.number, prng.below(keysPerClient)), timeoutMs);
     if (kind < 5) return client.putOnce(timeoutMs);
+    if (kind < 6) {
+      await client.putIfAbsent(this.sharedKey(), timeoutMs);
+      return;
+    }
     await client.get(keyOf(prng.below(clients.length), prng.below(keysPerClient)), timeoutMs);
+  }
+
+  /** For half a second all clients race for the same one. */
+  private sharedKey(): string {
+    return `race/${Math.floor(this.options.world.scheduler.nowMs / 500)}`;
   }
 
   private pause(ms: number): Promise<void> {
