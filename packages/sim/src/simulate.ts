@@ -10,6 +10,7 @@ import { chooseDead, isServing, unequalRegions, whyRestless } from './converge.j
 import type { FaultClass } from './faults/classes.js';
 import { Faults } from './faults/faults.js';
 import { drawProfile, type ProfileName } from './profile.js';
+import { StaleClient } from './stale-client.js';
 import { Workload } from './workload.js';
 
 export interface SimulationOptions {
@@ -56,6 +57,7 @@ class Simulation {
   private readonly seed: number;
   private readonly faults: Faults;
   private readonly workload: Workload;
+  private readonly staleClient: StaleClient;
   private readonly endings: Prng;
 
   constructor({ seed, profile = 'swarm', bug, print }: SimulationOptions) {
@@ -75,6 +77,7 @@ class Simulation {
     const { thinkMs } = drawn;
     this.workload = new Workload({ world, clients, prng: root.split(), keysPerClient, thinkMs });
     this.endings = root.split();
+    this.staleClient = new StaleClient(world, root.split(), this.cluster.report);
   }
 
   async run(): Promise<void> {
@@ -83,6 +86,7 @@ class Simulation {
     trace.note(`profile ${JSON.stringify({ ...profile, classes: [...profile.classes] })}`);
     for (const node of cluster.nodes) node.start();
     workload.start();
+    this.staleClient.start();
     scheduler.after(calmMs, () => this.faults.start());
     await cluster.advance(() => scheduler.nowMs >= profile.safetyMs);
     await this.converge();
@@ -131,6 +135,7 @@ class Simulation {
     if (cluster.failure !== undefined) return;
     const { nodes, scheduler } = cluster;
     this.faults.stop();
+    this.staleClient.stop();
     const dead = chooseDead(nodes, cluster.damage, this.endings);
     for (const node of nodes) {
       node.isRetired = dead.has(node);
