@@ -28,7 +28,7 @@ export interface EngineAdapter {
 }
 
 /** A clock whose tasks run when the test says so; its time stands still. */
-class SteppedClock implements Clock {
+export class SteppedClock implements Clock {
   private readonly tasks: (() => void)[] = [];
 
   monotonicMs(): number {

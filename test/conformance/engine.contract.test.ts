@@ -19,6 +19,7 @@ import {
   shownAll,
   version,
 } from './engine.adapters.js';
+import { sectorEngine } from './sector.adapters.js';
 
 function drain(picture: StorePicture, bytesMax: number): VersionedValue[] {
   const all: VersionedValue[] = [];
@@ -29,7 +30,7 @@ function drain(picture: StorePicture, bytesMax: number): VersionedValue[] {
   }
 }
 
-describe.each(engineAdapters)('engine on $name', (adapter) => {
+describe.each([...engineAdapters, sectorEngine])('engine on $name', (adapter) => {
   let host: EngineHost;
 
   beforeEach(async () => {
@@ -453,7 +454,7 @@ describe.each(engineAdapters)('engine on $name', (adapter) => {
   });
 });
 
-describe.each(engineAdapters)('a small overlay on $name', (adapter) => {
+describe.each([...engineAdapters, sectorEngine])('a small overlay on $name', (adapter) => {
   it('is full above its bound and not full once it was flushed', async () => {
     const host = await adapter.open({ overlayBytesMax: 10_000 });
     host.engine.createReplica(regionA, replica1);

@@ -8,6 +8,7 @@ import type { StoreInstall, StorePicture, VersionedValue } from '@moku/kv';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type EngineHost, engineAdapters, shown, shownAll } from './engine.adapters.js';
+import { sectorEngine } from './sector.adapters.js';
 
 const seed = Number(process.env['MOKU_SEED'] ?? 20_260_101);
 const historiesPerAdapter = Number(process.env['MOKU_HISTORIES'] ?? 25);
@@ -352,7 +353,7 @@ class Pair {
   }
 }
 
-describe.each(engineAdapters)('engine on $name', (adapter) => {
+describe.each([...engineAdapters, sectorEngine])('engine on $name', (adapter) => {
   it('equals a sorted array under random histories', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(anyStep, { maxLength: 300, size: 'max' }), async (steps) => {

@@ -20,8 +20,9 @@ import {
   shape,
   waitOptions,
 } from './log-store.adapters.js';
+import { sectorLog } from './sector.adapters.js';
 
-describe.each(logAdapters)('log store on $name', (adapter) => {
+describe.each([...logAdapters, sectorLog])('log store on $name', (adapter) => {
   let host: LogHost;
 
   beforeEach(async () => {

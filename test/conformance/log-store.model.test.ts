@@ -16,6 +16,7 @@ import {
   logAdapters,
   readAll,
 } from './log-store.adapters.js';
+import { sectorLog } from './sector.adapters.js';
 
 const seed = 20_260_518;
 const runs = 10;
@@ -281,7 +282,7 @@ class Run {
   }
 }
 
-describe.each(logAdapters)('random histories on $name', (adapter) => {
+describe.each([...logAdapters, sectorLog])('random histories on $name', (adapter) => {
   it('end in what the model says', async () => {
     await fc.assert(
       fc.asyncProperty(fc.boolean(), histories, async (rewritesRows, steps) => {

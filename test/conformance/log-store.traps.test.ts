@@ -19,11 +19,12 @@ import {
   shape,
   waitOptions,
 } from './log-store.adapters.js';
+import { sectorLog } from './sector.adapters.js';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-describe.each(logAdapters)('shared log on $name', (adapter) => {
+describe.each([...logAdapters, sectorLog])('shared log on $name', (adapter) => {
   let host: LogHost;
 
   afterEach(async () => {

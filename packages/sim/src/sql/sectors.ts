@@ -5,7 +5,8 @@
  * Owns: the files' bytes, the budget of operations until the power is cut, and space. Invariants:
  *  S1 What was synced survives a power cut unchanged. Of every other write any part may be there: whole
  *     atoms of `atomBytes`, in any subset, as disks reorder and tear; bytes nobody wrote stay as they are.
- *  S2 A file exists durably once it was synced; a removal without a sync of the directory may be undone.
+ *  S2 A file exists durably once it was synced; a removal may be undone until the directory is synced,
+ *     which the first sync of a new file does, as SQLite's own file system for Unix does it.
  *  S3 After a cut nothing is read or changed until `restore`.
  */
 import type { Prng } from '@moku/base';
@@ -127,6 +128,7 @@ export class SectorDisk {
     if (this.liesAboutSyncs) return;
     for (const change of file.changes) apply(file.durable, change);
     file.changes = [];
+    if (!file.isDurable) this.removed = [];
     file.isDurable = true;
   }
 
@@ -134,7 +136,8 @@ export class SectorDisk {
     this.begin();
     const file = this.files.get(path);
     this.files.delete(path);
-    if (file?.isDurable === true && !isSynced) this.removed.push(file);
+    if (isSynced) this.removed = [];
+    else if (file?.isDurable === true) this.removed.push(file);
     this.end();
   }
 

@@ -97,7 +97,11 @@ export function logLinks(
       onEnded = resolve;
     });
     const port: LogPort = {
-      post: (message: FromLog) => actor.answer(() => listener.onMessage(message)),
+      post: (message: FromLog) => {
+        // Between threads buffers of node become plain bytes; only here somebody could tell.
+        const arrived = message.type === 'states' ? structuredClone(message) : message;
+        actor.answer(() => listener.onMessage(arrived));
+      },
       next: () => waiting.shift(),
       close: () => {
         actor.answer(() => {
