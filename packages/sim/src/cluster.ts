@@ -15,11 +15,12 @@ import { type ClientWorld, SimClient } from './client.js';
 import { Damage } from './damage.js';
 import type { Invariant, Report } from './invariants/invariant.js';
 import { KeyOracle } from './invariants/key-oracle.js';
-import { type Network, SimNetwork } from './network.js';
+import { type Network, type NetworkOptions, SimNetwork } from './network.js';
 import type { Profile } from './profile.js';
 import { forbidRealWorld, nextTask } from './real-world.js';
 import { Scheduler } from './scheduler.js';
 import { SimNode } from './sim-node.js';
+import { SocketNetwork } from './socket-network.js';
 import { Trace } from './trace.js';
 import { Watch } from './watch.js';
 import { Wires } from './wires.js';
@@ -189,13 +190,18 @@ export class SimCluster {
     const { scheduler, profile, disturbance, trace } = this;
     const latencyMs = (): number =>
       0.05 + prng.unit() * profile.latencyMsMax + prng.unit() * disturbance.slowNetworkMs;
-    const network = new SimNetwork({
+    const options: NetworkOptions = {
       scheduler,
       wires: new Wires({ latencyMs }, prng.split(), profile.unevenness),
       prng: prng.split(),
       redialMs: () => 20 + prng.unit() * 200,
       onDeliver: (from, to, bytes) => trace.note(`frame ${from}>${to} ${bytes.length}`),
-    });
+    };
+    if (profile.hasRealLinks && bug !== 'oldFrameReplayed') {
+      const ids = Array.from({ length: profile.nodes }, (_, index) => (index + 1) as NodeId);
+      return new SocketNetwork(options, ids);
+    }
+    const network = new SimNetwork(options);
     network.replaysOldFrames = bug === 'oldFrameReplayed';
     return network;
   }

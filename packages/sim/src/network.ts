@@ -10,7 +10,7 @@
  *  N2 A frame is delivered at most once, in its session, after that session's opening there.
  *  N3 A frame that is not the next one sent, or not as it was sent, ends the session where it arrives.
  */
-import { type ErrorCode, limits, type NodeId, type Prng } from '@moku/base';
+import { type Clock, type ErrorCode, limits, type NodeId, type Prng } from '@moku/base';
 import type { Lane, LinkSession, Transport, TransportEvents } from '@moku/region';
 import type { Scheduler } from './scheduler.js';
 import type { Wire, Wires } from './wires.js';
@@ -34,7 +34,7 @@ export interface NetworkProcess {
 export interface Network {
   framesDelivered: number;
   /** The transport of a process that starts now; its links are dialed once it subscribed. */
-  start(process: NetworkProcess): Transport;
+  start(process: NetworkProcess, clock: Clock): Transport;
   /** The process is gone; its peers notice when, and if, the news gets through. */
   stop(nodeId: NodeId): void;
   wire(from: NodeId, to: NodeId): Wire;

@@ -33,6 +33,8 @@ export interface Profile {
   readonly flushMsMax: number;
   readonly logKeepBytes: number;
   readonly overlayBytesMax: number;
+  /** Whether links are the real ones over simulated sockets, or the model of them. */
+  readonly hasRealLinks: boolean;
   readonly timings: NodeTimings & Partial<RegionHostConfig>;
   /** Disks are destroyed beyond a quorum, too: then nodes stop rather than lie. */
   readonly exceedsQuorum: boolean;
@@ -73,6 +75,7 @@ export function drawProfile(name: ProfileName, prng: Prng): Profile {
     ...drawn,
     unevenness: isLarge ? 1 : [1, 2, 5][stream('unevenness').below(3)]!,
     exceedsQuorum: name === 'beyond',
+    hasRealLinks: !isLarge && stream('links').below(3) === 0,
     timings: isLarge ? defaultTimings : drawTimings(stream('timings')),
     classes: new Set(faultClasses.filter(isOn)),
   };

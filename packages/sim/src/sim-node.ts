@@ -174,15 +174,20 @@ export class SimNode implements NetworkProcess {
     this.storeIds = storeIdsIn(log);
     const point = (): boolean => this.passPoint(life);
     const config = { nodeId: this.nodeId, clusterId, roster, timings };
+    const clock = this.clockOf(life);
     try {
       const running = createNode(config, {
-        clock: this.clockOf(life),
+        clock,
         prng: prng.split(),
         log: logWithPoints(log, point),
         engine: engineWithPoints(engine, point),
-        transport: transportWithPoints(network.start(this), point, (session, lane, bytes) => {
-          if (lane === 'control') watcher.onSend(this, session.peer, bytes);
-        }),
+        transport: transportWithPoints(
+          network.start(this, clock),
+          point,
+          (session, lane, bytes) => {
+            if (lane === 'control') watcher.onSend(this, session.peer, bytes);
+          },
+        ),
         onFatal: (error) => {
           if (life === this.life) watcher.onFatal(this, error);
         },
