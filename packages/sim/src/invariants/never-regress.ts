@@ -15,7 +15,9 @@ export class NeverRegress implements Invariant {
     this.report = report;
   }
 
-  onStatus(node: SimNode, { regionId, term, replicaId }: RegionStatus): void {
+  onStatus(node: SimNode, { regionId, term, replicaId, why }: RegionStatus): void {
+    // Out of service, it says nothing of its term.
+    if (why.includes('failed')) return;
     // A new directory begins anew, and nobody listens to it (amnesia.ts).
     if (node.harm === 'replaced') return;
     const state = node.disk.syncedHardState(regionId);
