@@ -3,12 +3,11 @@
  * them. It does nothing by itself: a random run (`simulate.ts`) or a story makes it move.
  *
  * Invariants:
- *  Z1 Equal seeds, profiles and bugs give equal traces, in any process.
+ *  Z1 Equal seeds, profiles and mutants give equal traces, in any process.
  *  Z2 Promises settle before the next event; nothing waits for real time.
  */
 import { type NodeDescriptor, type NodeId, noAddress, type Prng } from '@moku/base';
 import type { RegionHostConfig } from '@moku/region';
-import type { Bug } from './bugs.js';
 import { clientAddressOf } from './channel.js';
 import { HistoryRecorder } from './check/recorder.js';
 import { type ClientWorld, SimClient } from './client.js';
@@ -49,7 +48,6 @@ export interface ClusterOptions {
   readonly profile: Profile;
   /** Everything random in the cluster comes from it. */
   readonly prng: Prng;
-  readonly bug?: Bug | undefined;
   /** Gets every line of the trace. */
   readonly print?: ((line: string) => void) | undefined;
   /** A node gave up because of its disk; it is ended after the present event. */
@@ -93,7 +91,7 @@ export class SimCluster {
   private firstFailure: Failure | undefined;
 
   constructor(options: ClusterOptions) {
-    const { profile, prng, bug, print } = options;
+    const { profile, prng, print } = options;
     const { scheduler } = this;
     this.profile = profile;
     this.trace = new Trace(scheduler, print);
@@ -111,7 +109,7 @@ export class SimCluster {
       },
       observer: options.observer,
     });
-    this.network = this.createNetwork(prng.split(), bug);
+    this.network = this.createNetwork(prng.split());
     nodes.push(...this.createNodes(prng.split(), options));
     this.oracle = new KeyOracle(this.report);
     this.world = this.createWorld(prng.split(), options.replication);
@@ -186,7 +184,7 @@ export class SimCluster {
     if (!isMet) this.report('liveness', `not within ${Math.round(dueMs - sinceMs)} ms: ${why()}`);
   }
 
-  private createNetwork(prng: Prng, bug: Bug | undefined): Network {
+  private createNetwork(prng: Prng): Network {
     const { scheduler, profile, disturbance, trace } = this;
     const latencyMs = (): number =>
       0.05 + prng.unit() * profile.latencyMsMax + prng.unit() * disturbance.slowNetworkMs;
@@ -197,16 +195,14 @@ export class SimCluster {
       redialMs: () => 20 + prng.unit() * 200,
       onDeliver: (from, to, bytes) => trace.note(`frame ${from}>${to} ${bytes.length}`),
     };
-    if (profile.hasRealLinks && bug !== 'oldFrameReplayed') {
+    if (profile.hasRealLinks) {
       const ids = Array.from({ length: profile.nodes }, (_, index) => (index + 1) as NodeId);
       return new SocketNetwork(options, ids);
     }
-    const network = new SimNetwork(options);
-    network.replaysOldFrames = bug === 'oldFrameReplayed';
-    return network;
+    return new SimNetwork(options);
   }
 
-  private createNodes(prng: Prng, { bug, timings: given }: ClusterOptions): readonly SimNode[] {
+  private createNodes(prng: Prng, { timings: given }: ClusterOptions): readonly SimNode[] {
     const { profile, scheduler, network, watch, disturbance } = this;
     const roster: NodeDescriptor[] = [];
     for (let id = 1; id <= profile.nodes; id++) {
@@ -222,7 +218,6 @@ export class SimCluster {
         scheduler,
         network,
         timings,
-        bug,
         prng: prng.split(),
         overlayBytesMax: profile.overlayBytesMax,
         diskTimes: {

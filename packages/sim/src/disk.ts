@@ -14,13 +14,11 @@ import { refuseLostData } from '@moku/node';
 import {
   type HardState,
   type LogStore,
-  type LogStoreEvents,
   type LogStoreHealth,
   MemoryLogStore,
   type RegionLog,
   type RegionWrite,
 } from '@moku/raft';
-import type { Bug } from './bugs.js';
 import type { Disk, DiskOpening, DiskPart, LogShape } from './disk-port.js';
 import type { Scheduler } from './scheduler.js';
 
@@ -39,7 +37,6 @@ export interface DiskOptions {
   readonly times: DiskTimes;
   /** Bytes of unflushed writes beyond which the engine is full. */
   readonly overlayBytesMax: number;
-  readonly bug: Bug | undefined;
   /** Runs a completion in the process of `life`, unless that is over. */
   readonly run: (life: number, task: () => void) => void;
   readonly onApply: (write: EngineWrite) => void;
@@ -291,20 +288,14 @@ export class SimDisk implements Disk {
 
   private openedLog(): LogStore {
     const store = this.contents.log;
-    const lies = this.options.bug === 'durableBeforeSync';
-    let events: LogStoreEvents | undefined;
     return {
       recovered: () => store.recovered(),
-      subscribe: (subscriber) => {
-        events = subscriber;
-        store.subscribe(lies ? { ...silent(subscriber), onDurable: () => {} } : subscriber);
-      },
+      subscribe: (subscriber) => store.subscribe(subscriber),
       region: (regionId): RegionLog | undefined => store.region(regionId),
       write: (writes: readonly RegionWrite[]): number => {
         for (const write of writes) this.options.onLogWrite(write);
         const batch = store.write(writes);
         this.syncLater();
-        if (lies) this.later(0.01, () => events?.onDurable(batch));
         return batch;
       },
       health: (): LogStoreHealth => store.health(),
@@ -315,7 +306,7 @@ export class SimDisk implements Disk {
 
   private openedEngine(): Engine {
     const memory = this.contents.engine;
-    const { bug, onApply } = this.options;
+    const { onApply } = this.options;
     const engine: Engine = {
       replicas: () => memory.replicas(),
       replica: (regionId) => memory.replica(regionId),
@@ -330,10 +321,7 @@ export class SimDisk implements Disk {
       scan: (regionId, range) => memory.scan(regionId, range),
       picture: (regionId) => memory.picture(regionId),
       install: (regionId) => memory.install(regionId),
-      durableIndex: (regionId) =>
-        bug === 'durableIndexAhead'
-          ? (memory.replica(regionId)?.appliedIndex ?? 0)
-          : memory.durableIndex(regionId),
+      durableIndex: (regionId) => memory.durableIndex(regionId),
       requestFlush: () => memory.requestFlush(),
       subscribe: (events) => memory.subscribe(events),
     };
@@ -386,12 +374,4 @@ export class SimDisk implements Disk {
 
 function noSpace(code: 'LOG_IO' | 'ENGINE_IO'): MokuError {
   return new MokuError(code, { found: 'SQLITE_FULL' });
-}
-
-function silent(events: LogStoreEvents): LogStoreEvents {
-  return {
-    onDurable: (batch) => events.onDurable(batch),
-    onFetched: (regionId) => events.onFetched(regionId),
-    onFailure: (error) => events.onFailure(error),
-  };
 }

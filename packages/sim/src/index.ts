@@ -1,4 +1,3 @@
-export { type Bug, bugs } from './bugs.js';
 export { checkFloors, countHistory, type HistoryCounts } from './check/floors.js';
 export { formatHistory, type HistoryEvent, parseHistory } from './check/history.js';
 export type { Json, OperationName } from './check/history-values.js';

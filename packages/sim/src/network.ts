@@ -115,13 +115,10 @@ interface Endpoint {
 }
 
 export class SimNetwork implements Network {
-  /** Set by a planted bug only: the first frame of a session is one of the session before. */
-  replaysOldFrames = false;
   framesDelivered = 0;
   private readonly options: NetworkOptions;
   private readonly endpoints = new Map<NodeId, Endpoint>();
   private readonly pairs = new Map<number, Pair>();
-  private readonly lastFrames = new Map<string, Uint8Array>();
   private sessions = 0;
 
   constructor(options: NetworkOptions) {
@@ -272,10 +269,6 @@ export class SimNetwork implements Network {
     const half = new Half(session);
     end.half = half;
     this.tell(end.node, (events) => events.onSessionOpen(session));
-    const old = this.lastFrames.get(`${end.peer}>${end.node}`);
-    if (this.replaysOldFrames && old !== undefined) {
-      this.tell(end.node, (events) => events.onFrame(session, 'control', old.slice()));
-    }
     return half;
   }
 
@@ -372,9 +365,6 @@ export class SimNetwork implements Network {
     const other = this.end(end.peer, end.node);
     const { half } = other;
     if (half?.session.sessionId !== sessionId) return;
-    if (lane === 'control' && this.replaysOldFrames) {
-      this.lastFrames.set(`${end.node}>${end.peer}`, bytes.slice());
-    }
     this.tell(end.peer, (events) => {
       // The session may have ended while its process was paused.
       if (other.half !== half) return;

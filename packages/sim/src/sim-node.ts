@@ -20,7 +20,6 @@ import type { EngineWrite } from '@moku/kv';
 import { createNode, type MokuNode, type NodeTimings } from '@moku/node';
 import type { LogStore, RegionWrite } from '@moku/raft';
 import type { RegionHostConfig } from '@moku/region';
-import type { Bug } from './bugs.js';
 import { engineWithPoints, logWithPoints, transportWithPoints } from './crash-points.js';
 import type { Harm } from './damage.js';
 import { type DiskTimes, SimDisk } from './disk.js';
@@ -53,7 +52,6 @@ export interface SimNodeOptions {
   readonly overlayBytesMax: number;
   /** Bounds of the region host may be given, too, so that short runs meet them. */
   readonly timings: NodeTimings & Partial<RegionHostConfig>;
-  readonly bug: Bug | undefined;
   readonly watcher: NodeWatcher;
 }
 
@@ -118,14 +116,13 @@ export class SimNode implements NetworkProcess {
   constructor(options: SimNodeOptions) {
     this.options = options;
     this.nodeId = options.nodeId;
-    const { scheduler, diskTimes, overlayBytesMax, bug, watcher } = options;
+    const { scheduler, diskTimes, overlayBytesMax, watcher } = options;
     this.disk = new SimDisk({
       nodeId: options.nodeId,
       scheduler,
       prng: options.prng.split(),
       times: diskTimes,
       overlayBytesMax,
-      bug,
       run: (life, task) => this.runIn(life, task),
       onApply: (write) => watcher.onApply(this, write),
       onLogWrite: (write) => watcher.onLogWrite(this, write),

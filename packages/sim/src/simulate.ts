@@ -3,12 +3,13 @@
  * safety under all faults, then a quorum is healed and the cluster is held to its promises of liveness.
  */
 import { createPrng, type Prng } from '@moku/base';
-import type { Bug } from './bugs.js';
+import { countHistory } from './check/floors.js';
 import { checkLinearizable } from './check/linearizable.js';
 import { type Failure, SimCluster } from './cluster.js';
 import { chooseDead, isServing, unequalRegions, whyRestless } from './converge.js';
 import type { FaultClass } from './faults/classes.js';
 import { Faults } from './faults/faults.js';
+import { judgeRun } from './floors.js';
 import { drawProfile, type ProfileName } from './profile.js';
 import { StaleClient } from './stale-client.js';
 import { Workload } from './workload.js';
@@ -17,7 +18,6 @@ export interface SimulationOptions {
   /** Safe non-negative integer. */
   readonly seed: number;
   readonly profile?: ProfileName;
-  readonly bug?: Bug;
   /** Gets every line of the trace. */
   readonly print?: (line: string) => void;
 }
@@ -30,7 +30,10 @@ export interface SimulationResult {
   readonly simulatedMs: number;
   readonly events: number;
   readonly operations: number;
+  /** Answered. */
   readonly reads: number;
+  /** Changes that clients know to have happened. */
+  readonly acknowledged: number;
   readonly leaderChanges: number;
   readonly crashes: number;
   readonly faultsByClass: Readonly<Record<FaultClass, number>>;
@@ -60,7 +63,7 @@ class Simulation {
   private readonly staleClient: StaleClient;
   private readonly endings: Prng;
 
-  constructor({ seed, profile = 'swarm', bug, print }: SimulationOptions) {
+  constructor({ seed, profile = 'swarm', print }: SimulationOptions) {
     const root = createPrng(seed);
     this.seed = seed;
     const drawn = drawProfile(profile, root.split());
@@ -68,7 +71,6 @@ class Simulation {
     this.cluster = new SimCluster({
       profile: drawn,
       prng: root.split(),
-      bug,
       print,
       onGaveUp: (node) => this.faults.restartLater(node, restarts),
     });
@@ -95,6 +97,7 @@ class Simulation {
       report('clients see coded errors', String(workload.unexpected));
     }
     this.checkHistory();
+    this.checkFloors();
     if (cluster.failure !== undefined) watch.describe();
     trace.note(`end ${this.operations()} ${scheduler.eventsRun}`);
   }
@@ -107,9 +110,28 @@ class Simulation {
     if (verdict.verdict !== 'pass') report('linearizability', JSON.stringify(verdict));
   }
 
+  /** Without a quorum there may be nothing to see. */
+  private checkFloors(): void {
+    const { cluster, faults } = this;
+    const { profile, damage, watch, clients, report } = cluster;
+    if (cluster.failure !== undefined || !damage.keepsQuorums(new Set())) return;
+    const { leaderChanges } = watch;
+    const observed = { ...this.observed(), leaderChanges, faultsByClass: faults.counts };
+    const verdict = judgeRun(observed, profile, {
+      callsPerKind: clients.length * keysPerClient,
+      faults: faults.expectedIn(profile.safetyMs - calmMs),
+    });
+    if (verdict.verdict !== 'pass') report('observed too little', verdict.explanation);
+  }
+
+  private observed(): { readonly reads: number; readonly acknowledged: number } {
+    const { reads, acknowledged } = countHistory(this.cluster.world.history.events);
+    return { reads, acknowledged };
+  }
+
   result(): SimulationResult {
     const { cluster } = this;
-    const { scheduler, trace, watch, oracle } = cluster;
+    const { scheduler, trace, watch } = cluster;
     return {
       seed: this.seed,
       failure: cluster.failure,
@@ -118,7 +140,7 @@ class Simulation {
       simulatedMs: scheduler.nowMs,
       events: scheduler.eventsRun,
       operations: this.operations(),
-      reads: oracle.reads,
+      ...this.observed(),
       leaderChanges: watch.leaderChanges,
       crashes: watch.crashes,
       faultsByClass: this.faults.counts,
@@ -143,7 +165,9 @@ class Simulation {
       else if (!node.isRunning) node.start();
     }
     cluster.trace.note(`healed without ${[...dead].map(({ nodeId }) => nodeId).join(',')}`);
-    const dueMs = scheduler.nowMs + livenessMs;
+    // Who stands still is well again when that is over.
+    const wellMs = Math.max(scheduler.nowMs, ...nodes.map((node) => node.pausedUntil));
+    const dueMs = wellMs + livenessMs;
     const isReady = (): boolean => nodes.every(isServing);
     if (!cluster.damage.keepsQuorums(new Set())) {
       await this.endBeyond(dueMs);

@@ -1,4 +1,5 @@
 /** Bugs of the Raft core: votes, terms, appends, commits, reads. */
+import type { ProfileName } from '../profile.js';
 import type { Mutant } from './mutant.js';
 
 /** One edit of one file. */
@@ -6,8 +7,9 @@ function edited(
   [name, file]: readonly [name: string, file: string],
   breaks: string,
   [fragment, replacement]: readonly [fragment: string, replacement: string],
+  profile: ProfileName = 'swarm',
 ): Mutant {
-  return { name, breaks, file: `raft/${file}.js`, edits: [{ fragment, replacement }] };
+  return { name, breaks, file: `raft/${file}.js`, edits: [{ fragment, replacement }], profile };
 }
 
 const elections: readonly Mutant[] = [
@@ -45,14 +47,6 @@ const elections: readonly Mutant[] = [
     ['preVoteIgnored', 'election'],
     'A campaign begins a new term without asking whether it can be won.',
     ["requestVotes(core, 'preVote', core.term + 1);", 'startElection(core);'],
-  ),
-  edited(
-    ['preVoteDisloyal', 'election'],
-    'A replica grants a pre-vote although it is attached to a live leader.',
-    [
-      "if (core.role === 'leader' || core.isAttached)\n        return true;\n    return core",
-      'return false && core',
-    ],
   ),
 ];
 
@@ -101,11 +95,8 @@ const replication: readonly Mutant[] = [
   ),
   edited(
     ['commitBeyondMatch', 'replication'],
-    'A follower takes its leader’s commitIndex for entries that it has not compared.',
-    [
-      'core.commitTo(message.commitIndex < known ? message.commitIndex : known);',
-      'core.commitTo(Math.min(message.commitIndex, tail.lastIndex));',
-    ],
+    'A leader takes what it sent for what was acknowledged.',
+    ['progress.matched(index);', 'progress.matched(progress.nextIndex - 1);'],
   ),
   edited(
     ['appliedBeforeCommit', 'ready'],
@@ -132,11 +123,11 @@ const reads: readonly Mutant[] = [
     ['if (core.commitIndex < leader.firstIndexOfTerm)\n        return;', ''],
   ),
   edited(
-    ['readServedByFormerLeader', 'core'],
-    'A leader that steps down answers the reads that wait, instead of refusing them.',
+    ['readRoundOfMinority', 'quorum'],
+    'A read is confirmed although its leader has heard from a minority only.',
     [
-      'this.refuseRead(reads[i].from, reads[i].context);',
-      'this.answerRead(reads[i].from, reads[i].context, this.commitIndex);',
+      'scratch[i] = voters[i].readRound;\n    return majorityOf(count);',
+      'scratch[i] = voters[i].readRound;\n    return Math.max(...scratch.slice(0, count));',
     ],
   ),
 ];

@@ -36,4 +36,24 @@ export const storageMutants: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'oldFrameAccepted',
+    breaks: 'A frame of a former session is taken for one of the present.',
+    file: 'sim/network.js',
+    edits: [
+      {
+        fragment: 'this.tell(end.node, (events) => events.onSessionOpen(session));',
+        replacement: `this.tell(end.node, (events) => {
+            events.onSessionOpen(session);
+            const old = this.oldFrames?.get(end.peer + '>' + end.node);
+            if (old !== undefined) events.onFrame(session, 'control', old.slice());
+        });`,
+      },
+      {
+        fragment: 'events.onFrame(half.session, lane, bytes);',
+        replacement: `if (lane === 'control') (this.oldFrames ??= new Map()).set(end.node + '>' + end.peer, bytes.slice());
+            events.onFrame(half.session, lane, bytes);`,
+      },
+    ],
+  },
 ];
