@@ -41,7 +41,8 @@ export interface Profile {
   readonly classes: ReadonlySet<FaultClass>;
 }
 
-const classesOf: Readonly<Record<ProfileName, readonly FaultClass[]>> = {
+/** Which classes a seed of the profile may draw. */
+export const classesOf: Readonly<Record<ProfileName, readonly FaultClass[]>> = {
   swarm: faultClasses,
   network: [...networkClasses, ...clientClasses, 'pause', 'clock'],
   disk: [...diskClasses, 'crash', 'crashWithin', 'restartStorm'],

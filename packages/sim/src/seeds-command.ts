@@ -6,6 +6,7 @@
  *  S2 Of each seed that 100 divides, a new process has the same trace hash as the first.
  */
 import { parseArgs } from 'node:util';
+import { judgeRange } from './floors.js';
 import { mutantOf } from './mutants/mutants.js';
 import { jobsOf, parsed, profilesOf, type SeedRange, seedOf, seedRangeOf } from './options.js';
 import type { ProfileName } from './profile.js';
@@ -185,6 +186,14 @@ export async function runSeeds(args: string[]): Promise<number> {
   const signal = await run.lanes.interruptible(() => run.run());
   const { totals } = run;
   totals.cpuMinutes = run.lanes.cpuMinutes();
+  const { first, last } = wish.range;
+  const floors = judgeRange(totals, wish.profiles, last - first + 1);
+  const isJudged = signal === undefined && wish.mutant === undefined;
+  if (isJudged && floors.verdict !== 'pass') {
+    const profile = wish.profiles.join();
+    totals.failures.push({ seed: first, profile, invariant: 'observed too little' });
+    print(`seeds ${first}..${last}: ${floors.explanation}`);
+  }
   if (wish.isJson) print(JSON.stringify(totals));
   else summarize(totals);
   if (totals.failures.length > 0) return 1;

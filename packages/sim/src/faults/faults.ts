@@ -46,6 +46,8 @@ export class Faults {
   private readonly restarts: Prng;
   /** What is left to undo. */
   private readonly ends = new Set<() => void>();
+  /** Of all classes that are on, per ms. */
+  private faultsPerMs = 0;
   private isOver = false;
 
   constructor({ cluster, prng }: FaultsOptions) {
@@ -63,8 +65,14 @@ export class Faults {
       const pauseMs = kinds[each].pauseMs * logUniform(prng, stormFactor, rareFactor);
       const lastsMsMax = logUniform(prng, 500, 30_000);
       trace.note(`class ${each} every ${pauseMs.toFixed(0)} for up to ${lastsMsMax.toFixed(0)}`);
+      this.faultsPerMs += 1 / pauseMs;
       this.plan(each, { pauseMs, lastsMsMax, prng });
     }
+  }
+
+  /** How many faults are to be expected in so much time after `start`. */
+  expectedIn(ms: number): number {
+    return this.faultsPerMs * ms;
   }
 
   /** No more faults; all that last are undone (F2). */

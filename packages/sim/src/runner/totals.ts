@@ -17,6 +17,7 @@ export interface Totals {
   cpuMinutes: number;
   operations: number;
   reads: number;
+  acknowledged: number;
   leaderChanges: number;
   crashes: number;
   faultsByClass: Record<string, number>;
@@ -30,6 +31,7 @@ export function emptyTotals(): Totals {
     cpuMinutes: 0,
     operations: 0,
     reads: 0,
+    acknowledged: 0,
     leaderChanges: 0,
     crashes: 0,
     faultsByClass: {},
@@ -40,6 +42,7 @@ export function addResult(totals: Totals, result: SimulationResult): void {
   totals.simulatedHours += result.simulatedMs / 3_600_000;
   totals.operations += result.operations;
   totals.reads += result.reads;
+  totals.acknowledged += result.acknowledged;
   totals.leaderChanges += result.leaderChanges;
   totals.crashes += result.crashes;
   for (const [name, count] of Object.entries(result.faultsByClass)) {
