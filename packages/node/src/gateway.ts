@@ -9,6 +9,7 @@ import {
   type Clock,
   type ErrorCode,
   type ErrorDetails,
+  isMokuError,
   MokuError,
   metaRegionId,
   type NodeDescriptor,
@@ -141,7 +142,7 @@ export class Gateway implements RequestHandler {
         this.options.host.read(regionId, resolve),
       );
       if (point.kind !== 'ready') throw hostError(regionId, point);
-      const outcome = this.answer(regionId, query);
+      const outcome = this.answerOrFail(regionId, query);
       if (outcome.type !== 'expired') return { kind: 'bytes', bytes: encodeQueryOutcome(outcome) };
       const settled = await this.propose(
         regionId,
@@ -151,6 +152,23 @@ export class Gateway implements RequestHandler {
       if (settled.kind !== 'applied') throw hostError(regionId, settled).withOutcome('definite');
     }
     throw new MokuError('BUSY', { queue: 'expiry', bound: expiryRoundsMax });
+  }
+
+  /**
+   * What this replica cannot read another may have: it goes out of service, and the client asks there. The
+   * only replica says what is wrong.
+   */
+  private answerOrFail(regionId: RegionId, query: Query): QueryOutcome {
+    try {
+      return this.answer(regionId, query);
+    } catch (error) {
+      if (!isMokuError(error, 'ENGINE_CORRUPT')) throw error;
+      const { host } = this.options;
+      const isOnly = host.descriptor(regionId)?.replicas.length === 1;
+      host.replicaFailed(regionId, error);
+      if (isOnly) throw error;
+      throw new MokuError('NOT_LEADER', { regionId, leaderNodeId: 0 }, { cause: error });
+    }
   }
 
   private inspect(regionId: RegionId, query: Query): ClientAnswer {

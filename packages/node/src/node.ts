@@ -81,6 +81,8 @@ class Node implements MokuNode {
   private readonly loop: Loop;
   private readonly machines = new Map<RegionId, KvMachine>();
   private meta: MetaMachine | undefined;
+  /** Why there is none. */
+  private metaFailure: Error | undefined;
   private toOpen: RegionDescriptor[] = [];
   private fatal: Error | undefined;
   private closing: Promise<void> | undefined;
@@ -124,6 +126,8 @@ class Node implements MokuNode {
     this.handler = this.gateway;
     try {
       this.host.openReplica(bootstrapMetaDescriptor(config.roster));
+      // Without meta it knows of no region: it does not start.
+      if (this.meta === undefined && this.metaFailure !== undefined) throw this.metaFailure;
       this.toOpen = [...this.metaMachine().descriptors()];
     } catch (error) {
       // The adapters call the host already; nobody else could end its turns.
@@ -173,8 +177,10 @@ class Node implements MokuNode {
         this.adapters.engine.dropReplica(regionId);
       },
       onFatal: (error) => this.fail(error),
-      onReplicaFailed: (regionId, error) =>
-        this.adapters.onEvent?.('replicaFailed', { regionId, err: error }),
+      onReplicaFailed: (regionId, error) => {
+        if (regionId === metaRegionId) this.metaFailure = error;
+        this.adapters.onEvent?.('replicaFailed', { regionId, err: error });
+      },
       onLeaderChange: (regionId, isLeader, leaderNodeId) => {
         if (regionId === metaRegionId && isLeader) this.registerRoster();
         this.adapters.onEvent?.('leaderChange', { regionId, isLeader, leaderNodeId });

@@ -15,6 +15,7 @@ import {
   type Prng,
   type RegionDescriptor,
   type RegionId,
+  type ReplicaId,
 } from '@moku/base';
 import type { LogStore, StateMachine } from '@moku/raft';
 import { Answers, type ProposeSink, type ReadSink } from './answers.js';
@@ -53,7 +54,8 @@ type Phase = 'running' | 'closed' | 'failed';
 
 /** A replica that could not be opened, and why. */
 interface FailedOpen {
-  readonly opening: Opening;
+  readonly descriptor: RegionDescriptor;
+  readonly replicaId: ReplicaId;
   readonly failure: Error;
 }
 
@@ -109,11 +111,17 @@ class RegionManager implements RegionHost {
     const replicaId = this.opener.replicaHere(descriptor);
     if (replicaId === undefined) return;
     this.failedOpens.delete(regionId);
-    const machine = this.callbacks.openMachine(descriptor, replicaId);
+    this.callbacks.onWork();
+    let machine: StateMachine;
+    try {
+      machine = this.callbacks.openMachine(descriptor, replicaId);
+    } catch (error) {
+      this.openFailed(descriptor, replicaId, error);
+      return;
+    }
     const opening: Opening = { descriptor, replicaId, machine };
     this.openings.push(opening);
     this.opening.set(regionId, opening);
-    this.callbacks.onWork();
   }
 
   destroyReplica(regionId: RegionId): void {
@@ -122,7 +130,7 @@ class RegionManager implements RegionHost {
     if (this.opening.has(regionId)) this.openWaiting();
     const { registry, failures, writer } = this.parts;
     const replica = registry.get(regionId);
-    const replicaId = replica?.replicaId ?? this.failedOpens.get(regionId)?.opening.replicaId;
+    const replicaId = replica?.replicaId ?? this.failedOpens.get(regionId)?.replicaId;
     if (replicaId === undefined) return;
     if (replica !== undefined) failures.end(replica, 'removed', noNode);
     registry.remove(regionId);
@@ -212,6 +220,14 @@ class RegionManager implements RegionHost {
     return transferAll(this.parts);
   }
 
+  replicaFailed(regionId: RegionId, error: Error): void {
+    this.checkRunning();
+    const replica = this.parts.registry.running(regionId);
+    if (replica === undefined) return;
+    this.parts.failures.fail(replica, error);
+    this.callbacks.onWork();
+  }
+
   engineFlushed(): void {
     this.parts.truncation.flushed();
     this.callbacks.onWork();
@@ -244,8 +260,7 @@ class RegionManager implements RegionHost {
     if (replica !== undefined) return regionStatus(this.parts, replica);
     const failed = this.failedOpens.get(regionId);
     if (failed === undefined) return undefined;
-    const { descriptor, replicaId } = failed.opening;
-    return failedOpenStatus(descriptor, replicaId, failed.failure);
+    return failedOpenStatus(failed.descriptor, failed.replicaId, failed.failure);
   }
 
   close(): void {
@@ -267,7 +282,7 @@ class RegionManager implements RegionHost {
     this.opening.clear();
     for (const opened of this.opener.open(openings)) {
       if (opened.kind === 'opened') this.begin(opened.replica);
-      else this.openFailed(opened.opening, opened.error);
+      else this.openFailed(opened.opening.descriptor, opened.opening.replicaId, opened.error);
     }
   }
 
@@ -284,10 +299,10 @@ class RegionManager implements RegionHost {
     rest.consider(replica);
   }
 
-  private openFailed(opening: Opening, error: unknown): void {
-    const { regionId } = opening.descriptor;
+  private openFailed(descriptor: RegionDescriptor, replicaId: ReplicaId, error: unknown): void {
+    const { regionId } = descriptor;
     const failure = this.parts.failures.openFailed(regionId, error);
-    this.failedOpens.set(regionId, { opening, failure });
+    this.failedOpens.set(regionId, { descriptor, replicaId, failure });
   }
 
   private isOpening(regionId: RegionId): boolean {

@@ -139,6 +139,11 @@ export interface RegionHost {
    * still go to somebody: those whose other voters are all away, or do not exist, are not worth a wait.
    */
   transferAll(): number;
+  /**
+   * The state machine of a replica here could not be read: it fails alone, as one that throws by itself
+   * does, and leaves its leadership to another. Throws `error` when it is a bug.
+   */
+  replicaFailed(regionId: RegionId, error: Error): void;
   /** The engine flushed: applies may continue and logs be truncated. */
   engineFlushed(): void;
   status(): HostStatus;

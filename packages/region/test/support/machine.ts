@@ -32,6 +32,8 @@ const emptyState: State = {
 /** The durable states of one node, surviving its crashes. */
 export class Disk {
   readonly states = new Map<RegionId, State>();
+  /** Regions whose state cannot be read. */
+  readonly unreadable = new Set<RegionId>();
 }
 
 /** Digests of every machine at every index, so that any difference between replicas shows at once. */
@@ -65,6 +67,7 @@ export class TestMachine implements StateMachine {
   installs = 0;
 
   constructor(regionId: RegionId, disk: Disk, book: DigestBook) {
+    if (disk.unreadable.has(regionId)) throw new MokuError('ENGINE_CORRUPT', { regionId });
     this.regionId = regionId;
     this.disk = disk;
     this.book = book;
