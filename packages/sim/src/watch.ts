@@ -7,6 +7,7 @@ import type { Message, RegionWrite } from '@moku/raft';
 import { type FrameVisitor, readFrame } from '@moku/region';
 import { Amnesia } from './invariants/amnesia.js';
 import { ApplyOnce } from './invariants/apply-once.js';
+import { ApplySynced } from './invariants/apply-synced.js';
 import { AscendingVersions } from './invariants/ascending-versions.js';
 import { BoundedQueues } from './invariants/bounded-queues.js';
 import { Committed } from './invariants/committed.js';
@@ -58,6 +59,7 @@ export class Watch implements NodeWatcher {
       new PreVoteFirst(report),
       new OwnTermCommit(report),
       new AscendingVersions(report),
+      new ApplySynced(report),
       ...(options.observer === undefined ? [] : [options.observer]),
     ];
   }
