@@ -39,11 +39,15 @@ export const clientMutants: readonly Mutant[] = [
         fragment: 'const { type } = decodeCommand(command);',
         replacement: `const decoded = decodeCommand(command);
         const { type } = decoded;
-        if (type === 'write' && decoded.operations.every(({ condition, key }) =>
-            condition?.type === 'ifAbsent' &&
-            this.answer(regionId, { type: 'get', epochVersion: decoded.epochVersion, key }).record === undefined)) {
-            const operations = decoded.operations.map(({ condition, ...operation }) => operation);
-            command = encodeCommand({ ...decoded, operations });
+        if (type === 'write' && decoded.operations.every(({ condition }) => condition?.type === 'ifAbsent')) {
+            const { epochVersion, operations } = decoded;
+            const keys = operations.map(({ key }) => key);
+            const found = this.answer(regionId, { type: 'get', epochVersion, keys, withValues: false });
+            if (found.type === 'found' && found.records.every((record) => record === undefined))
+                command = encodeCommand({
+                    ...decoded,
+                    operations: operations.map((each) => ({ ...each, condition: undefined })),
+                });
         }`,
       },
     ],

@@ -99,14 +99,31 @@ const snapshots: readonly Mutant[] = [
 
 const claims: readonly Mutant[] = [
   {
-    name: 'detachForgotten',
-    breaks: 'A follower leaves its claim without telling its leader.',
-    file: 'region/claims/claims.js',
+    name: 'refusalForgotten',
+    breaks: 'A follower refuses a claim without telling its leader.',
+    file: 'region/claims/receive.js',
+    edits: [{ fragment: 'pushDetach(receiver.state, session, {', replacement: 'void ({' }],
+  },
+  {
+    name: 'leadershipEndUntold',
+    breaks: 'A leader that steps down leaves its followers attached.',
+    file: 'region/leadership.js',
     edits: [
       {
         fragment:
-          'removeFollowed(this.state, session, regionId);\n        pushDetach(this.state, session, {',
-        replacement: 'removeFollowed(this.state, session, regionId);\n        void ({',
+          'this.claims.leadershipEnded(replica.regionId, replica.seenTerm, this.otherReplicas(replica));',
+        replacement: '',
+      },
+    ],
+  },
+  {
+    name: 'silenceIgnored',
+    breaks: 'A peer that is silent is waited for, for ever.',
+    file: 'region/claims/claims.js',
+    edits: [
+      {
+        fragment: 'if (silentMs >= this.options.electionTimeoutMs) {',
+        replacement: 'if (silentMs === Number.POSITIVE_INFINITY) {',
       },
     ],
   },
