@@ -36,13 +36,12 @@ const pace: Pace = {
 };
 
 const prng = createPrng(seed);
-const wallMs = 1_700_000_000_000;
 let machines = 0;
 
 /** A machine with an empty disk. */
 async function freshMachine(): Promise<Machine> {
   const room = await MachineRoom.open();
-  if (machines === 0) room.begin({ prng: prng.split(), wallMs: () => wallMs });
+  if (machines === 0) room.begin(prng.split());
   machines += 1;
   return room.machine(`machine-${machines}`, prng.split());
 }

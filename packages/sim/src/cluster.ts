@@ -20,6 +20,8 @@ import { forbidRealWorld, nextTask } from './real-world.js';
 import { Scheduler } from './scheduler.js';
 import { SimNode } from './sim-node.js';
 import { SocketNetwork } from './socket-network.js';
+import type { MachineRoom } from './sql/machine.js';
+import { SqlDisk } from './sql/sql-disk.js';
 import { Trace } from './trace.js';
 import { Watch } from './watch.js';
 import { Wires } from './wires.js';
@@ -56,6 +58,8 @@ export interface ClusterOptions {
   readonly timings?: Partial<RegionHostConfig>;
   /** Replicas of each region of the clients' keyspace; as the product chooses when absent. */
   readonly replication?: number;
+  /** Where the real stores run on SQLite; the disks are in memory when absent. */
+  readonly room?: MachineRoom | undefined;
   /** Looks on beside the invariants. */
   readonly observer?: Invariant;
 }
@@ -111,7 +115,7 @@ export class SimCluster {
     });
     this.network = this.createNetwork(prng.split());
     nodes.push(...this.createNodes(prng.split(), options));
-    this.oracle = new KeyOracle(this.report);
+    this.oracle = new KeyOracle(this.report, this.watch.effects);
     this.world = this.createWorld(prng.split(), options.replication);
     const clientPrng = prng.split();
     this.clients = Array.from(
@@ -202,7 +206,7 @@ export class SimCluster {
     return new SimNetwork(options);
   }
 
-  private createNodes(prng: Prng, { timings: given }: ClusterOptions): readonly SimNode[] {
+  private createNodes(prng: Prng, { timings: given, room }: ClusterOptions): readonly SimNode[] {
     const { profile, scheduler, network, watch, disturbance } = this;
     const roster: NodeDescriptor[] = [];
     for (let id = 1; id <= profile.nodes; id++) {
@@ -220,6 +224,10 @@ export class SimCluster {
         timings,
         prng: prng.split(),
         overlayBytesMax: profile.overlayBytesMax,
+        createDisk:
+          room === undefined
+            ? undefined
+            : (options) => new SqlDisk({ ...options, room, report: this.report }),
         diskTimes: {
           syncMs: () => {
             const extraMs = disturbance.slowSyncMs + (disturbance.slowDisks.get(nodeId) ?? 0);

@@ -22,6 +22,6 @@ export {
   type SimulationResult,
   simulate,
 } from './simulate.js';
-export { Machine, MachineRoom, type MachineRoomOptions } from './sql/machine.js';
+export { Machine, MachineRoom } from './sql/machine.js';
 export type { Remains } from './sql/sectors.js';
 export { type Actor, logLinks, type Pace, writerLinks } from './sql/threads.js';

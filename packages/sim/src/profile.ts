@@ -35,6 +35,8 @@ export interface Profile {
   readonly overlayBytesMax: number;
   /** Whether links are the real ones over simulated sockets, or the model of them. */
   readonly hasRealLinks: boolean;
+  /** Whether the real stores run on SQLite over sectors, or their models in memory. */
+  readonly hasSqlDisks: boolean;
   readonly timings: NodeTimings & Partial<RegionHostConfig>;
   /** Disks are destroyed beyond a quorum, too: then nodes stop rather than lie. */
   readonly exceedsQuorum: boolean;
@@ -49,6 +51,10 @@ export const classesOf: Readonly<Record<ProfileName, readonly FaultClass[]>> = {
   'many-regions': ['crash', 'partition', 'reset', 'delay'],
   beyond: [...destructiveClasses, 'crash', 'crashWithin', 'restartStorm', 'partition', 'noSpace'],
 };
+
+/** In these profiles one seed of so many runs the real stores. */
+const sqlProfiles: readonly ProfileName[] = [];
+const sqlSeedsEvery = 10;
 
 /** Draws a profile; each fault class is off in half of the seeds. */
 export function drawProfile(name: ProfileName, prng: Prng): Profile {
@@ -77,6 +83,7 @@ export function drawProfile(name: ProfileName, prng: Prng): Profile {
     unevenness: isLarge ? 1 : [1, 2, 5][stream('unevenness').below(3)]!,
     exceedsQuorum: name === 'beyond',
     hasRealLinks: !isLarge && stream('links').below(3) === 0,
+    hasSqlDisks: sqlProfiles.includes(name) && stream('sql').below(sqlSeedsEvery) === 0,
     timings: isLarge ? defaultTimings : drawTimings(stream('timings')),
     classes: new Set(faultClasses.filter(isOn)),
   };

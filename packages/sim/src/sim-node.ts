@@ -22,8 +22,8 @@ import type { LogStore, RegionWrite } from '@moku/raft';
 import type { RegionHostConfig } from '@moku/region';
 import { engineWithPoints, logWithPoints, transportWithPoints } from './crash-points.js';
 import type { Harm } from './damage.js';
-import { type DiskTimes, SimDisk } from './disk.js';
-import type { OpenedDisk } from './disk-port.js';
+import { type DiskOptions, type DiskTimes, SimDisk } from './disk.js';
+import type { Disk, OpenedDisk } from './disk-port.js';
 import type { Network, NetworkProcess } from './network.js';
 import type { Scheduler } from './scheduler.js';
 
@@ -52,6 +52,8 @@ export interface SimNodeOptions {
   readonly overlayBytesMax: number;
   /** Bounds of the region host may be given, too, so that short runs meet them. */
   readonly timings: NodeTimings & Partial<RegionHostConfig>;
+  /** Default: the disk in memory. */
+  readonly createDisk?: ((options: DiskOptions) => Disk) | undefined;
   readonly watcher: NodeWatcher;
 }
 
@@ -84,7 +86,7 @@ function storeIdsIn(log: LogStore): NetworkProcess['storeIds'] {
 
 export class SimNode implements NetworkProcess {
   readonly nodeId: NodeId;
-  readonly disk: SimDisk;
+  readonly disk: Disk;
   running: MokuNode | undefined;
   /** Raised by each start and end. */
   life = 0;
@@ -117,7 +119,7 @@ export class SimNode implements NetworkProcess {
     this.options = options;
     this.nodeId = options.nodeId;
     const { scheduler, diskTimes, overlayBytesMax, watcher } = options;
-    this.disk = new SimDisk({
+    const diskOptions: DiskOptions = {
       nodeId: options.nodeId,
       scheduler,
       prng: options.prng.split(),
@@ -126,7 +128,8 @@ export class SimNode implements NetworkProcess {
       run: (life, task) => this.runIn(life, task),
       onApply: (write) => watcher.onApply(this, write),
       onLogWrite: (write) => watcher.onLogWrite(this, write),
-    });
+    };
+    this.disk = options.createDisk?.(diskOptions) ?? new SimDisk(diskOptions);
   }
 
   get isRunning(): boolean {

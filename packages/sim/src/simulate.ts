@@ -11,6 +11,7 @@ import type { FaultClass } from './faults/classes.js';
 import { Faults } from './faults/faults.js';
 import { judgeRun } from './floors.js';
 import { drawProfile, type ProfileName } from './profile.js';
+import { MachineRoom } from './sql/machine.js';
 import { StaleClient } from './stale-client.js';
 import { Workload } from './workload.js';
 
@@ -50,7 +51,7 @@ const configurationsMax = 200_000;
 
 /** Runs one seed. Resolves also when an invariant is broken; rejects for bugs of the simulator. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
-  const simulation = new Simulation(options);
+  const simulation = new Simulation(options, await MachineRoom.open());
   await simulation.cluster.guarded(() => simulation.run());
   return simulation.result();
 }
@@ -63,15 +64,17 @@ class Simulation {
   private readonly staleClient: StaleClient;
   private readonly endings: Prng;
 
-  constructor({ seed, profile = 'swarm', print }: SimulationOptions) {
+  constructor({ seed, profile = 'swarm', print }: SimulationOptions, room: MachineRoom) {
     const root = createPrng(seed);
     this.seed = seed;
     const drawn = drawProfile(profile, root.split());
     const restarts = root.split();
+    if (drawn.hasSqlDisks) room.begin(createPrng(seed));
     this.cluster = new SimCluster({
       profile: drawn,
       prng: root.split(),
       print,
+      room: drawn.hasSqlDisks ? room : undefined,
       onGaveUp: (node) => this.faults.restartLater(node, restarts),
     });
     this.faults = new Faults({ cluster: this.cluster, prng: root.split() });
@@ -104,10 +107,11 @@ class Simulation {
 
   /** What cannot be decided counts as broken. */
   private checkHistory(): void {
-    const { failure, world, report } = this.cluster;
+    const { failure, world, nodes, watch, report } = this.cluster;
     if (failure !== undefined) return;
     const { verdict } = checkLinearizable(world.history.events, { configurationsMax });
     if (verdict.verdict !== 'pass') report('linearizability', JSON.stringify(verdict));
+    watch.effects.checkHistory(world.history.events, nodes);
   }
 
   /** Without a quorum there may be nothing to see. */

@@ -8,6 +8,7 @@ import type { Sqlite } from './wasm.js';
 
 const rowReady = 100;
 const done = 101;
+const misuse = 21;
 /** The value is copied before the call returns. */
 const transient = -1;
 const openReadOnly = 0x1;
@@ -127,7 +128,8 @@ export class WasmConnection implements SqlConnection {
 
 class WasmStatement implements SqlStatement {
   private readonly sqlite: Sqlite;
-  private readonly address: number;
+  /** 0: its connection is closed. */
+  private address: number;
   private readonly error: () => SqliteError;
   private form: 'object' | 'pluck' | 'raw' = 'object';
   private names: readonly string[] | undefined;
@@ -181,9 +183,11 @@ class WasmStatement implements SqlStatement {
 
   finalize(): void {
     this.sqlite.module._sqlite3_finalize(this.address);
+    this.address = 0;
   }
 
   private bind(values: readonly SqlValue[]): void {
+    if (this.address === 0) throw new SqliteError('the connection is closed', misuse);
     this.reset();
     for (let i = 0; i < values.length; i++) this.bindOne(i + 1, values[i]!);
   }
@@ -204,6 +208,7 @@ class WasmStatement implements SqlStatement {
   }
 
   private step(): boolean {
+    if (this.address === 0) throw new SqliteError('the connection is closed', misuse);
     const code = this.sqlite.module._sqlite3_step(this.address);
     if (code === rowReady) return true;
     if (code === done) return false;
@@ -211,7 +216,7 @@ class WasmStatement implements SqlStatement {
   }
 
   private reset(): void {
-    this.sqlite.module._sqlite3_reset(this.address);
+    if (this.address !== 0) this.sqlite.module._sqlite3_reset(this.address);
   }
 
   private row(): unknown {

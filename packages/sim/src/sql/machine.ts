@@ -25,12 +25,6 @@ async function load(): Promise<Loaded> {
   return await loading;
 }
 
-/** What a run gives to SQLite: it has no time and chance of its own. */
-export interface MachineRoomOptions {
-  readonly prng: Prng;
-  readonly wallMs: () => number;
-}
-
 /** All machines of a run. One run at a time: `begin` makes those of the former one useless. */
 export class MachineRoom {
   private readonly loaded: Loaded;
@@ -44,12 +38,11 @@ export class MachineRoom {
     return new MachineRoom(await load());
   }
 
-  /** A run begins. */
-  begin({ prng, wallMs }: MachineRoomOptions): void {
+  /** A run begins: all of SQLite's chance comes from `prng`; its time stands still. */
+  begin(prng: Prng): void {
     const { vfs, sqlite } = this.loaded;
     vfs.volumes.clear();
     vfs.prng = prng;
-    vfs.wallMs = wallMs;
     sqlite.reseed();
   }
 

@@ -114,6 +114,12 @@ export function logLinks(
     actor.push(() => {
       thread = startLogThread(port, options, medium);
     });
+    /** The thread takes what waits by itself, up to its bound. */
+    const handleAll = (): void => {
+      const first = waiting.shift();
+      if (first !== undefined) thread?.handle(first);
+      if (waiting.length > 0) actor.push(handleAll);
+    };
     const link: LogLink = {
       ended,
       listen: (next) => {
@@ -121,10 +127,7 @@ export function logLinks(
       },
       post: (message) => {
         waiting.push(message);
-        actor.push(() => {
-          const next = waiting.shift();
-          if (next !== undefined) thread?.handle(next);
-        });
+        if (waiting.length === 1) actor.push(handleAll);
       },
       terminate: async () => {
         actor.kill();
