@@ -3,7 +3,7 @@
  * failure harms least, and closes it in the reverse order.
  */
 import { randomBytes } from 'node:crypto';
-import { createPrng, MokuError, type NodeDescriptor, type NodeId } from '@moku/base';
+import { createPrng, isMokuError, MokuError, type NodeDescriptor, type NodeId } from '@moku/base';
 import type { LinkSession, Transport } from '@moku/region';
 import { openEngine, openLogStore, type SqliteLogStore } from '@moku/storage';
 import {
@@ -66,6 +66,9 @@ const noTransport: Transport = {
   closeSession: () => {},
 };
 
+/** How long the end of a node waits until it is written that its log forgot. */
+const noteMsMax = 2_000;
+
 /** What was opened so far, closed in reverse order when a later step fails or at the end. */
 class Opened {
   private readonly closers: (() => Promise<void> | void)[] = [];
@@ -120,7 +123,7 @@ async function start(options: StartOptions, opened: Opened): Promise<RunningNode
   refuseLostData(log, engine, dir);
   const links = await openLinks(options, log);
   if (links !== undefined) opened.add(() => links.close());
-  const onFatal = options.onFatal ?? throwOutside;
+  const onFatal = rememberingAmnesia(log, options.onFatal ?? throwOutside);
   const node = createNode(config, {
     clock: createSystemClock(),
     prng: createPrng(randomBytes(6).readUIntLE(0, 6)),
@@ -139,6 +142,30 @@ async function start(options: StartOptions, opened: Opened): Promise<RunningNode
   opened.add(() => node.close(0));
   const servers = await openServers(options, node, opened);
   return running(node, { opened, links, ...servers });
+}
+
+/**
+ * A log that a leader has shown to have lost what it acknowledged is refused at the next start, too (P6).
+ * The node has stopped by then; its end waits for that to be written, but not for ever.
+ */
+function rememberingAmnesia(
+  log: SqliteLogStore,
+  onFatal: (error: Error) => void,
+): (error: Error) => void {
+  return (error) => {
+    if (!isMokuError(error, 'LOG_AMNESIA')) {
+      onFatal(error);
+      return;
+    }
+    const isLate = new Promise<void>((resolve) => {
+      createSystemClock().after(noteMsMax, resolve);
+    });
+    const end = (): void => onFatal(error);
+    Promise.race([
+      log.noteAmnesia(`a leader missed what was acknowledged: ${error.message}`),
+      isLate,
+    ]).then(end, end);
+  };
 }
 
 async function openLinks(options: StartOptions, log: SqliteLogStore): Promise<Links | undefined> {

@@ -150,7 +150,10 @@ export class Raft {
     if (core.leader !== undefined) tickHeartbeat(core, leader);
   }
 
-  /** A message arrived. One for another replica id is dropped: this replica replaced it. */
+  /**
+   * A message arrived. One for another replica id is dropped: this replica replaced it. Throws LOG_AMNESIA
+   * when it shows that this replica lost what it had acknowledged: it must not go on.
+   */
   step(message: Message): void {
     const { core } = this;
     core.tail.checkHandover();

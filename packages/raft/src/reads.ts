@@ -132,6 +132,7 @@ export function sendHeartbeat(core: Core, progress: Progress, readRound: number)
     to: progress.replicaId,
     term: core.term,
     commitIndex: matchIndex < core.commitIndex ? matchIndex : core.commitIndex,
+    matchIndex,
     readRound,
   });
 }

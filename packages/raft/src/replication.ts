@@ -12,12 +12,15 @@
  *  A4 Nothing committed is ever replaced.
  *  A5 A replica that was told no configuration takes no entries: the first one stands in no log, so that it
  *     comes with a snapshot.
+ *  A6 A follower whose log ends before what it acknowledged in the present term lost synced entries, and may
+ *     have lost a vote with them: it says and takes nothing more (LOG_AMNESIA).
  */
-import { assert, noReplica } from '@moku/base';
+import { assert, MokuError, noReplica } from '@moku/base';
 import type { Core } from './core.js';
 import type { LeaderState } from './leader-state.js';
 import type { Progress } from './progress.js';
 import { matchedByMajority } from './quorum.js';
+import { sendHeartbeat } from './reads.js';
 import type { Entry, Message, SnapshotMeta } from './types.js';
 
 type Append = Extract<Message, { type: 'append' }>;
@@ -179,7 +182,12 @@ function handleRejection(
     if (!offerSnapshot(core, progress)) progress.isProbeSent = true;
     return;
   }
-  if (progress.state === 'snapshot' || index <= progress.matchIndex) return;
+  if (index <= progress.matchIndex) {
+    // Overtaken by an acknowledgement; or the replica lost what it acknowledged, and learns of it so (A6).
+    sendHeartbeat(core, progress, 0);
+    return;
+  }
+  if (progress.state === 'snapshot') return;
   if (progress.state === 'probe' && index !== progress.nextIndex - 1) return;
   if (index >= progress.nextIndex) return;
   let agreed = hintIndex < index ? hintIndex : index - 1;
@@ -316,6 +324,12 @@ export function answerFormerLeader(core: Core, message: Message): void {
 
 /** A follower's side: the leader lives, and has committed that much of what this log shares with it. */
 export function handleHeartbeat(core: Core, message: Heartbeat): void {
+  const { lastIndex } = core.tail;
+  if (message.matchIndex > lastIndex) {
+    const { matchIndex: bound } = message;
+    const rule = 'the log ends before what was acknowledged to the leader';
+    throw new MokuError('LOG_AMNESIA', { field: 'lastIndex', value: lastIndex, bound, rule });
+  }
   core.commitTo(message.commitIndex);
   core.send({
     type: 'heartbeatResponse',

@@ -98,6 +98,8 @@ export type Message =
   | (Envelope & {
       readonly type: 'heartbeat';
       readonly commitIndex: number;
+      /** What this replica acknowledged in this term: a log that ends before it lost synced entries. */
+      readonly matchIndex: number;
       /** Id of the ReadIndex round that this heartbeat confirms; 0: none. */
       readonly readRound: number;
     })

@@ -89,6 +89,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     type: fc.constant('heartbeat' as const),
     ...envelope,
     commitIndex: index,
+    matchIndex: index,
     readRound: index,
   }),
   fc.record({ type: fc.constant('heartbeatResponse' as const), ...envelope, readRound: index }),

@@ -19,7 +19,7 @@ describe('terms (paper §5.1)', () => {
       const head = { from: id(2), to: id(1), term: 9 };
       const fields = {
         vote: { lastLogIndex: 0, lastLogTerm: 0 },
-        heartbeat: { commitIndex: 0, readRound: 0 },
+        heartbeat: { commitIndex: 0, matchIndex: 0, readRound: 0 },
         append: { prevLogIndex: 9, prevLogTerm: 9, entries: [], commitIndex: 0 },
         timeoutNow: {},
         readIndex: { context: 1 },

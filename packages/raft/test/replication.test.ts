@@ -61,12 +61,19 @@ describe('a follower (paper §5.3, figure 2, AppendEntries)', () => {
     expect(lone.logText()).toBe('1/1 "1/1" 1/2 "1/2" 2/3 "2/3"');
   });
 
-  test('a heartbeat that commits what the log lacks shows a lost acknowledgement, which is a bug', () => {
+  test('a heartbeat for more than the log has shows that what was acknowledged is lost', () => {
     const lone = new Lone().append(2, 1, '0/0', entries('1/1')).settle();
     const beat = { type: 'heartbeat', from: id(2), to: id(1), term: 1, readRound: 0 } as const;
-    lone.step({ ...beat, commitIndex: 1 });
+    lone.step({ ...beat, commitIndex: 1, matchIndex: 1 });
     expect(lone.raft.commitIndex).toBe(1);
-    expect(() => lone.step({ ...beat, commitIndex: 2 })).toThrow('R3');
+    const lost = { ...beat, commitIndex: 1, matchIndex: 2 };
+    expect(() => lone.step(lost)).toThrow(expect.objectContaining({ code: 'LOG_AMNESIA' }));
+  });
+
+  test('a heartbeat that commits what was not acknowledged is a bug', () => {
+    const lone = new Lone().append(2, 1, '0/0', entries('1/1')).settle();
+    const beat = { type: 'heartbeat', from: id(2), to: id(1), term: 1, readRound: 0 } as const;
+    expect(() => lone.step({ ...beat, commitIndex: 2, matchIndex: 1 })).toThrow('R3');
   });
 });
 

@@ -1,17 +1,18 @@
 /**
  * A replica in trouble fails alone (design §6, "a claim comes from the replica"): it leaves its claims,
  * answers who waits and is not driven any more, while its node and every other region live on. Bugs are
- * not failures: a broken invariant goes on to the process.
+ * not failures: a broken invariant goes on to the process. So does a log that lost synced data (LOG_AMNESIA).
  */
-import { InvariantError, type NodeId, type RegionId } from '@moku/base';
+import { InvariantError, isMokuError, type NodeId, type RegionId } from '@moku/base';
 import type { HostCallbacks } from './contracts/host.js';
 import type { Leadership } from './leadership.js';
 import type { Replica } from './replica.js';
 import type { Schedule } from './schedule.js';
 
-/** True for what no replica may be blamed for alone. */
-function isBug(error: unknown): boolean {
+/** True for what no replica may be blamed for alone: bugs, and a log that forgot, which is all replicas' log. */
+function isOfNode(error: unknown): boolean {
   return (
+    isMokuError(error, 'LOG_AMNESIA') ||
     error instanceof InvariantError ||
     error instanceof TypeError ||
     error instanceof ReferenceError ||
@@ -31,9 +32,9 @@ export class Failures {
     this.callbacks = callbacks;
   }
 
-  /** Marks `replica` failed with `error`. Throws it when it is a bug. */
+  /** Marks `replica` failed with `error`. Throws it when it concerns the node. */
   fail(replica: Replica, error: unknown): void {
-    if (isBug(error)) throw error;
+    if (isOfNode(error)) throw error;
     if (replica.state !== 'running') return;
     const failure = asError(error);
     replica.failure = failure;
@@ -42,9 +43,9 @@ export class Failures {
     this.callbacks.onReplicaFailed?.(replica.regionId, failure);
   }
 
-  /** A replica could not even be opened. Gives what it failed with; throws it when it is a bug. */
+  /** A replica could not even be opened. Gives what it failed with; throws it when it concerns the node. */
   openFailed(regionId: RegionId, error: unknown): Error {
-    if (isBug(error)) throw error;
+    if (isOfNode(error)) throw error;
     this.count++;
     const failure = asError(error);
     this.callbacks.onReplicaFailed?.(regionId, failure);

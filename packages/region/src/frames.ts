@@ -7,7 +7,7 @@
  *  F2 A Raft message reaches a replica only from the node on which its sender lives; anything else is
  *     dropped and counted, and harms no other region.
  */
-import { MokuError, type RegionId } from '@moku/base';
+import { isMokuError, type MokuError, type RegionId } from '@moku/base';
 import type { Message } from '@moku/raft';
 import type { ControlItem } from './claims/types.js';
 import type { LinkSession, Transport } from './contracts/transport.js';
@@ -64,7 +64,7 @@ export class FrameHandler implements FrameVisitor {
     try {
       readFrame(bytes, this);
     } catch (error) {
-      if (!(error instanceof MokuError)) throw error;
+      if (!isOfFrame(error)) throw error;
       this.framesMalformed++;
       this.parts.transport.closeSession(session, error.code);
       this.parts.liveness.sessionClosed(session, nowMs);
@@ -118,4 +118,13 @@ export class FrameHandler implements FrameVisitor {
     if (isChanged) rest.consider(replica);
     else if (raft.hasReady()) rest.markDirty(replica);
   }
+}
+
+/** What readFrame throws. Anything else comes from what an item led to. */
+function isOfFrame(error: unknown): error is MokuError {
+  return (
+    isMokuError(error, 'FRAME_MALFORMED') ||
+    isMokuError(error, 'FRAME_TOO_LARGE') ||
+    isMokuError(error, 'VERSION_MISMATCH')
+  );
 }

@@ -100,8 +100,8 @@ export class Liveness {
     this.drainEvents();
   }
 
-  /** Once per tick in time: which nodes are silent, which do not keep up. */
-  judgeNodes(nowMs: number): void {
+  /** Once per tick: which nodes are silent (V3), which do not keep up. */
+  judgeNodes(nowMs: number, hasUnread: boolean): void {
     const { claims, config, peers, transport } = this.parts;
     const slow = new Set<NodeId>();
     for (const stats of claims.peerStats()) {
@@ -111,7 +111,7 @@ export class Liveness {
       const heardMsAgo = claims.silentMs(peer.nodeId, nowMs);
       peer.unheardMs += config.tickMs;
       const silentMs = heardMsAgo < peer.unheardMs ? heardMsAgo : peer.unheardMs;
-      this.setSilent(peer, silentMs >= this.electionTimeoutMs);
+      if (!hasUnread) this.setSilent(peer, silentMs >= this.electionTimeoutMs);
       if (peer.session === undefined) continue;
       const queued = transport.bufferedBytes(peer.session, 'control');
       const isOver = slow.has(peer.nodeId) || queued > config.appendPauseBytes;
@@ -230,6 +230,7 @@ export class Liveness {
         to: replica.replicaId,
         term: event.term,
         commitIndex: event.commitIndex,
+        matchIndex: 0,
         readRound: 0,
       });
       this.parts.rest.markDirty(replica);

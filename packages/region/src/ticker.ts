@@ -3,8 +3,8 @@
  * The passing of time: ticks, at most one per turn, for awake replicas only.
  *
  * Invariants:
- *  K1 A late turn ticks nobody: what was received meanwhile is handled first. A second late turn in a row
- *     ticks once, so that a node that is always late still notices.
+ *  K1 A late turn ticks and judges nobody: what was received meanwhile is handled first. A second late turn
+ *     in a row ticks once and counts as in time, so that a node that is always late still notices.
  *  K2 At most `campaignsPerTurnMax` campaigns begin per tick; the others' timers stand still meanwhile.
  *  K3 Ticks that were missed are not made up for.
  */
@@ -54,7 +54,7 @@ export class Ticker {
   /** Ticks of this node so far. */
   tick = 0;
   nextTickMs = 0;
-  /** By how much the present turn is late; 0: in time. */
+  /** By how much the present turn is late; 0: in time, or late again (K1). */
   lateMs = 0;
   campaigns = 0;
   lateTurns = 0;
@@ -65,17 +65,12 @@ export class Ticker {
 
   beginTurn(nowMs: number): void {
     const behindMs = nowMs - this.dueMs;
-    this.lateMs = behindMs > this.parts.config.lateMs ? behindMs : 0;
-    if (this.lateMs === 0) {
-      this.wasLate = false;
-      return;
-    }
-    this.lateTurns++;
-    if (this.wasLate) {
-      this.wasLate = false;
-      return;
-    }
-    this.wasLate = true;
+    const isLate = behindMs > this.parts.config.lateMs;
+    if (isLate) this.lateTurns++;
+    const isLateAgain = isLate && this.wasLate;
+    this.wasLate = isLate && !isLateAgain;
+    this.lateMs = this.wasLate ? behindMs : 0;
+    if (!this.wasLate) return;
     this.nextTickMs = nowMs + this.parts.config.tickMs;
   }
 
@@ -98,15 +93,15 @@ export class Ticker {
     if (this.nextTickMs > this.parts.peers.nowMs) this.nextTickMs = this.parts.peers.nowMs;
   }
 
-  /** One tick of everything that is awake. */
-  run(nowMs: number): void {
+  /** One tick of everything that is awake; `hasUnread`: received frames wait, so nobody is judged. */
+  run(nowMs: number, hasUnread: boolean): void {
     const { config, liveness, outbox, pairs, peers, schedule, snapshotsIn } = this.parts;
     this.tick++;
     this.nextTickMs = nowMs + config.tickMs;
     this.campaignsLeft = config.campaignsPerTurnMax;
     liveness.beginTurn(this.tick);
     pairs.beginTick();
-    if (this.lateMs === 0) liveness.judgeNodes(nowMs);
+    liveness.judgeNodes(nowMs, hasUnread);
     outbox.resume();
     snapshotsIn.sweep(peers, this.tick);
     this.campaignFirst();

@@ -86,7 +86,7 @@ export class Turn {
     this.takeArrivals(nowMs);
     const hasUnread = inbox.length > 0;
     const hasMoreChunks = this.parts.snapshotsIn.run(config.applyBytesPerTurnMax, ticker.tick);
-    if (ticker.isDue(nowMs)) ticker.run(nowMs);
+    if (ticker.isDue(nowMs)) ticker.run(nowMs, hasUnread);
     liveness.judge({ nowMs, lateMs, hasUnread, tick: ticker.tick });
     const hasMoreLog = this.parts.truncation.run(nowMs);
     this.visitDirty();

@@ -18,6 +18,7 @@ import {
 } from '../src/index.js';
 import { frameVersion } from '../src/wire/frame.js';
 import { FrameWriter } from '../src/wire/frame-writer.js';
+import { HostBench } from './support/bench.js';
 import { Cluster } from './support/cluster.js';
 import { DigestBook, Disk, TestMachine } from './support/machine.js';
 
@@ -132,6 +133,26 @@ describe('a turn', () => {
     expect(bench.counter('lateTurns')).toBe(18);
     for (let i = 0; i < 8; i++) bench.turn(400);
     expect(bench.counter('campaigns')).toBe(1);
+  });
+
+  it('that is always late still judges who is silent: its leader steps down, its follower is detached', () => {
+    const bench = new HostBench({ electionTicks: 10 });
+    bench.connect(2);
+    bench.connect(3);
+    bench.open(1, [1, 2, 3]);
+    bench.ticks(1);
+    const [from, to] = [2 as ReplicaId, 1 as ReplicaId];
+    for (const type of ['preVoteResponse', 'voteResponse'] as const) {
+      bench.raft(2, 1, { type, from, to, term: 1, isGranted: true });
+    }
+    const role = (): string => bench.host.regionStatus(1 as RegionId)!.role;
+    expect(role()).toBe('leader');
+    // One late turn, after whatever pause, judges nobody.
+    bench.lateTurn(60_000);
+    expect(role()).toBe('leader');
+    for (let i = 0; i < 24; i++) bench.lateTurn(400);
+    expect(role()).not.toBe('leader');
+    expect(bench.host.status().peers.map(({ isOpen }) => isOpen)).toEqual([false, false]);
   });
 
   it('ticks at most once, however much time has passed', () => {

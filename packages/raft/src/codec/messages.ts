@@ -56,6 +56,7 @@ export function writeMessage(writer: ByteWriter, message: Message): void {
       return;
     case 'heartbeat':
       writer.uvarint(message.commitIndex);
+      writer.uvarint(message.matchIndex);
       writer.uvarint(message.readRound);
       return;
     case 'heartbeatResponse':
@@ -104,7 +105,8 @@ export function readMessage(reader: ByteReader): Message {
       return { type, from, to, term, isGranted: readFlag(reader, 'isGranted') };
     case 'heartbeat': {
       const commitIndex = reader.uvarint();
-      return { type, from, to, term, commitIndex, readRound: reader.uvarint() };
+      const matchIndex = reader.uvarint();
+      return { type, from, to, term, commitIndex, matchIndex, readRound: reader.uvarint() };
     }
     case 'heartbeatResponse':
       return { type, from, to, term, readRound: reader.uvarint() };

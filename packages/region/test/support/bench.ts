@@ -101,6 +101,13 @@ export class HostBench {
     this.host.turn(this.nowMs, this.nowMs);
   }
 
+  /** One turn, `laterMs` after the one before. */
+  lateTurn(laterMs: number): void {
+    this.nowMs += laterMs;
+    this.host.turn(this.nowMs, this.nowMs);
+    this.log.sync();
+  }
+
   /** Lets `count` ticks pass, in time. */
   ticks(count: number): void {
     for (let i = 0; i < count; i++) this.turn(this.tickMs);

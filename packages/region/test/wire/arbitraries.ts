@@ -123,6 +123,7 @@ const raftMessage: fc.Arbitrary<Message> = fc.oneof(
     ...envelope,
     type: fc.constant('heartbeat' as const),
     commitIndex: index,
+    matchIndex: index,
     readRound: index,
   }),
   fc.record({ ...envelope, type: fc.constant('heartbeatResponse' as const), readRound: index }),

@@ -125,6 +125,16 @@ export class SqliteLogStore implements LogStore {
     this.amnesiaReason = '';
   }
 
+  /** A peer has shown that synced data is missing: amnesiac from now on. Durable when it resolves. */
+  async noteAmnesia(reason: string): Promise<void> {
+    if (this.isAmnesiac) return;
+    this.assertOpen();
+    this.amnesiaReason = reason;
+    const noted = new Promise<void>((resolve) => this.amnesiaWaiters.push(resolve));
+    this.link.post({ type: 'noteAmnesia', loss: reason });
+    await this.orEnded(noted);
+  }
+
   recovered(): {
     readonly regions: readonly RecoveredRegion[];
     readonly tombstones: readonly Tombstone[];

@@ -7,7 +7,7 @@ import { systemClock } from '../engine/system-clock.js';
 import { EntryCache } from './entry-cache.js';
 import { type OpenedLog, SqliteLogStore } from './log-store.js';
 import type { FromThread, ThreadOptions } from './protocol.js';
-import { LogRecovery } from './recovery.js';
+import { LogRecovery, type RecoveredLogs } from './recovery.js';
 import type { LogParts } from './region-log.js';
 import { RowReader } from './row-reader.js';
 import { RowTable } from './row-table.js';
@@ -63,9 +63,8 @@ export async function openLogStoreOver(
   const garbageBytesMin = options.garbageBytesMin ?? 4 * MiB;
   const cacheBytesMax = options.cacheBytesMax ?? limits.logCacheBytesMax;
   const { parts, reads } = createParts(cacheBytesMax, clock);
-  const found = await recover(threadOptions, start);
-  const recovered = found.recovery.finish(parts);
-  const { link, states } = found;
+  const found = await recover(threadOptions, start, parts);
+  const { link, states, recovered } = found;
   const amnesia = states.amnesia || recovered.loss;
   const metas = new Map(states.metas.map(({ key, value }) => [key, value]));
   const { incarnation, storeId } = states;
@@ -81,7 +80,6 @@ export async function openLogStoreOver(
     clock,
     reads,
   };
-  if (recovered.loss !== '') await noteAmnesia(link, recovered.loss);
   return new SqliteLogStore(opened);
 }
 
@@ -150,12 +148,19 @@ function createParts(
 
 interface Found {
   readonly link: LogLink;
-  readonly recovery: LogRecovery;
+  readonly recovered: RecoveredLogs;
   readonly states: Extract<FromThread, { type: 'states' }>;
 }
 
-/** Starts the thread and takes in what it finds. When it refuses, it has ended before this rejects. */
-async function recover(options: ThreadOptions, start: StartLogLink): Promise<Found> {
+/**
+ * Starts the thread, takes in what it finds and builds the logs from it. Whatever fails, the thread has
+ * ended before this rejects, and with it every hold on the files.
+ */
+async function recover(
+  options: ThreadOptions,
+  start: StartLogLink,
+  parts: LogParts,
+): Promise<Found> {
   const recovery = new LogRecovery();
   let states: Found['states'] | undefined;
   let link: LogLink | undefined;
@@ -177,12 +182,14 @@ async function recover(options: ThreadOptions, start: StartLogLink): Promise<Fou
         onBroken: reject,
       });
     });
+    if (link === undefined || states === undefined) {
+      throw new MokuError('INTERNAL', { operation: 'open log' });
+    }
+    const recovered = recovery.finish(parts);
+    if (recovered.loss !== '') await noteAmnesia(link, recovered.loss);
+    return { link, recovered, states };
   } catch (error) {
     await link?.terminate();
     throw error;
   }
-  if (link === undefined || states === undefined) {
-    throw new MokuError('INTERNAL', { operation: 'open log' });
-  }
-  return { link, recovery, states };
 }
