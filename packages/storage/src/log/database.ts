@@ -232,7 +232,8 @@ function takeLock(dir: string, medium: Medium): SqlConnection {
 /** D3. */
 function findAmnesia(dir: string, medium: Medium): string {
   const path = join(dir, 'log.amnesia');
-  if (medium.exists(path)) return medium.readText(path);
+  // That the file is there is the sign: its text may be missing after a crash or on a full disk.
+  if (medium.exists(path)) return medium.readText(path) || 'why is no longer known';
   const { loss } = scanWal(join(dir, 'log.db-wal'), medium);
   if (loss !== '') medium.writeText(path, loss);
   return loss;

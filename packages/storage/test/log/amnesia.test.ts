@@ -113,6 +113,16 @@ it.each([
   },
 );
 
+it('is remembered also when the power or the space went while it was being written down', async () => {
+  const dir = await crashed();
+  damage(dir, (wal, at) => flip(wal, at(12) + 999));
+  await (await openQuiet(dir)).close();
+  writeFileSync(join(dir, 'log.amnesia'), '');
+  const store = await openQuiet(dir);
+  expect(store.isAmnesiac).toBe(true);
+  await store.close();
+});
+
 it('frames of an earlier lifetime behind a torn end are no sign of loss', async () => {
   const dir = await crashed();
   damage(dir, (wal, at) => flip(wal, at(-2) + 999));
