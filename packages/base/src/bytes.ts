@@ -176,13 +176,13 @@ export class ByteWriter {
 /** Reads what a ByteWriter wrote. Slices alias the input. Throws FRAME_MALFORMED on short input. */
 export class ByteReader {
   private readonly buffer: Uint8Array;
-  private readonly data: DataView;
+  /** Made when the first number of fixed width is read: most inputs are short and have none. */
+  private fixed: DataView | undefined = undefined;
   private at: number;
   private readonly end: number;
 
   constructor(bytes: Uint8Array, from = 0, to: number = bytes.length) {
     this.buffer = bytes;
-    this.data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.at = from;
     this.end = to;
   }
@@ -193,6 +193,12 @@ export class ByteReader {
 
   get remaining(): number {
     return this.end - this.at;
+  }
+
+  private data(): DataView {
+    const { buffer } = this;
+    this.fixed ??= new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+    return this.fixed;
   }
 
   private need(n: number): void {
@@ -212,21 +218,21 @@ export class ByteReader {
 
   u32(): number {
     this.need(4);
-    const value = this.data.getUint32(this.at, true);
+    const value = this.data().getUint32(this.at, true);
     this.at += 4;
     return value;
   }
 
   f64(): number {
     this.need(8);
-    const value = this.data.getFloat64(this.at, true);
+    const value = this.data().getFloat64(this.at, true);
     this.at += 8;
     return value;
   }
 
   u64(): bigint {
     this.need(8);
-    const value = this.data.getBigUint64(this.at, true);
+    const value = this.data().getBigUint64(this.at, true);
     this.at += 8;
     return value;
   }

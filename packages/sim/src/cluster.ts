@@ -16,7 +16,7 @@ import type { Invariant, Report } from './invariants/invariant.js';
 import { KeyOracle } from './invariants/key-oracle.js';
 import { type Network, type NetworkOptions, SimNetwork } from './network.js';
 import type { Profile } from './profile.js';
-import { forbidRealWorld, nextTask } from './real-world.js';
+import { afterPromises, forbidRealWorld, nextTask } from './real-world.js';
 import { Scheduler } from './scheduler.js';
 import { SimNode } from './sim-node.js';
 import { SocketNetwork } from './socket-network.js';
@@ -64,9 +64,12 @@ export interface ClusterOptions {
   readonly observer?: Invariant;
 }
 
-/** Between two looks at all replicas, in events; more when there are more of them. */
+/** Between two looks at the replicas that changed, in events. */
 const eventsPerCheck = 100;
-const checksPerFullCheck = 20;
+/** Between two looks at all of them; more when there are more. */
+const eventsPerFullCheck = 2_000;
+/** Between two passes of the host's own loop, which finds rejections that nobody handles. */
+const eventsPerLoop = 100;
 /** Between two questions whether what is waited for is true. */
 const lookEveryMs = 20;
 /** A sync that hangs: longer than any run. */
@@ -90,8 +93,7 @@ export class SimCluster {
   readonly oracle: KeyOracle;
   readonly clients: readonly SimClient[];
   readonly world: ClientWorld;
-  private readonly eventsPerCheck: number;
-  private checks = 0;
+  private readonly eventsPerFullCheck: number;
   private firstFailure: Failure | undefined;
 
   constructor(options: ClusterOptions) {
@@ -122,7 +124,7 @@ export class SimCluster {
       { length: profile.clients },
       (_, number) => new SimClient(number, this.world, clientPrng.split()),
     );
-    this.eventsPerCheck = eventsPerCheck * Math.max(1, profile.regions / 8);
+    this.eventsPerFullCheck = eventsPerFullCheck * Math.max(1, Math.ceil(profile.regions / 8));
   }
 
   /** The first one; a run ends with it. */
@@ -154,23 +156,52 @@ export class SimCluster {
 
   /** Runs events until `isOver` or a failure. */
   async advance(isOver: () => boolean): Promise<void> {
-    const { scheduler, watch } = this;
     // Promises made outside of events settle first.
     await nextTask();
-    while (this.firstFailure === undefined && !isOver()) {
-      if (!scheduler.step()) {
-        this.report('liveness', 'nothing is left to happen');
-        return;
-      }
+    while (!(await this.runSome(isOver))) await nextTask();
+    await nextTask();
+  }
+
+  /** Runs a bounded number of events; true once `isOver` or after a failure. */
+  private runSome(isOver: () => boolean): Promise<boolean> {
+    const last = this.scheduler.eventsRun + eventsPerLoop;
+    return new Promise((resolve, reject) => {
+      const run = (): void => {
+        try {
+          const end = this.runUntilDrain(last, isOver);
+          if (end === 'drain') afterPromises(resume);
+          else resolve(end === 'over');
+        } catch (error) {
+          reject(error);
+        }
+      };
+      const resume = (): void => {
+        this.checkNowAndThen();
+        run();
+      };
+      run();
+    });
+  }
+
+  /** Runs events until promises have to settle, or the event of number `last`, or the end. */
+  private runUntilDrain(last: number, isOver: () => boolean): 'drain' | 'last' | 'over' {
+    const { scheduler } = this;
+    for (;;) {
+      if (this.firstFailure !== undefined || isOver()) return 'over';
+      if (scheduler.eventsRun >= last) return 'last';
+      if (!scheduler.step()) this.report('liveness', 'nothing is left to happen');
       if (scheduler.needsDrain) {
         scheduler.needsDrain = false;
-        await nextTask();
+        return 'drain';
       }
-      if (scheduler.eventsRun % this.eventsPerCheck < 1) {
-        this.checks += 1;
-        watch.check(this.checks % checksPerFullCheck === 0);
-      }
+      this.checkNowAndThen();
     }
+  }
+
+  private checkNowAndThen(): void {
+    const { eventsRun } = this.scheduler;
+    if (eventsRun % eventsPerCheck !== 0) return;
+    this.watch.check(eventsRun % this.eventsPerFullCheck === 0);
   }
 
   /** Runs until `isTrue`, or reports `why()` as a failure of liveness at `dueMs`. */
@@ -197,7 +228,7 @@ export class SimCluster {
       wires: new Wires({ latencyMs }, prng.split(), profile.unevenness),
       prng: prng.split(),
       redialMs: () => 20 + prng.unit() * 200,
-      onDeliver: (from, to, bytes) => trace.note(`frame ${from}>${to} ${bytes.length}`),
+      onDeliver: (from, to, bytes) => trace.fact('frame', from, to, bytes.length),
     };
     if (profile.hasRealLinks) {
       const ids = Array.from({ length: profile.nodes }, (_, index) => (index + 1) as NodeId);

@@ -1,7 +1,7 @@
 /**
  * Keeps the real world out of a run: while a simulation goes on, the host's timers, clocks, random numbers,
  * files, sockets, threads and processes throw, whoever uses them. The simulator itself keeps one:
- * `nextTask`, which lets promises settle.
+ * `nextTask` and `afterPromises`, which let promises settle.
  */
 import childProcess from 'node:child_process';
 import crypto from 'node:crypto';
@@ -16,8 +16,24 @@ import workerThreads from 'node:worker_threads';
 import { InvariantError } from '@moku/base';
 
 const realSetImmediate = globalThis.setImmediate;
+const realNextTick = process.nextTick.bind(process);
 
-/** Resolves once every promise that can settle now has run its continuations. */
+const settled = Promise.resolve();
+
+/**
+ * Runs `task` once every promise that can settle now has run its continuations: Node runs a tick when no
+ * such continuation is left, if it was asked for by one of them (a tick's own tick comes before them).
+ * Cheaper than `nextTask`, but rejections that nobody handles are found, and signals served, only by the
+ * host's own loop, which this does not go through.
+ */
+export function afterPromises(task: () => void): void {
+  void settled.then(() => realNextTick(task));
+}
+
+/**
+ * Resolves once every promise that can settle now has run its continuations, and rejections that nobody
+ * handles were reported.
+ */
 export function nextTask(): Promise<void> {
   return new Promise((resolve) => {
     realSetImmediate(resolve);

@@ -10,7 +10,7 @@ import { chooseDead, isServing, unequalRegions, whyRestless } from './converge.j
 import type { FaultClass } from './faults/classes.js';
 import { Faults } from './faults/faults.js';
 import { judgeRun } from './floors.js';
-import { drawProfile, type ProfileName } from './profile.js';
+import { drawProfile, type Profile, type ProfileName } from './profile.js';
 import { MachineRoom } from './sql/machine.js';
 import { StaleClient } from './stale-client.js';
 import { Workload } from './workload.js';
@@ -19,6 +19,8 @@ export interface SimulationOptions {
   /** Safe non-negative integer. */
   readonly seed: number;
   readonly profile?: ProfileName;
+  /** Takes the place of what the seed draws, so that runs of one size can be measured. */
+  readonly shape?: Partial<Profile>;
   /** Gets every line of the trace. */
   readonly print?: (line: string) => void;
 }
@@ -64,10 +66,10 @@ class Simulation {
   private readonly staleClient: StaleClient;
   private readonly endings: Prng;
 
-  constructor({ seed, profile = 'swarm', print }: SimulationOptions, room: MachineRoom) {
+  constructor({ seed, profile = 'swarm', shape, print }: SimulationOptions, room: MachineRoom) {
     const root = createPrng(seed);
     this.seed = seed;
-    const drawn = drawProfile(profile, root.split());
+    const drawn = { ...drawProfile(profile, root.split()), ...shape };
     const restarts = root.split();
     if (drawn.hasSqlDisks) room.begin(createPrng(seed));
     this.cluster = new SimCluster({

@@ -22,6 +22,9 @@ import { SoundClaims } from './invariants/sound-claims.js';
 import type { NodeWatcher, SimNode } from './sim-node.js';
 import type { Trace } from './trace.js';
 
+/** A node that started opens its replicas within its first turns. */
+const looksAfterStart = 3;
+
 export class Watch implements NodeWatcher {
   leaderChanges = 0;
   crashes = 0;
@@ -29,6 +32,10 @@ export class Watch implements NodeWatcher {
   private readonly trace: Trace;
   private readonly nodes: readonly SimNode[];
   private readonly invariants: readonly Invariant[];
+  /** Replicas that wrote, applied or came to lead since the last look. */
+  private readonly changed = new Map<SimNode, Set<RegionId>>();
+  /** Looks at all replicas of a node that are still to come since it started. */
+  private readonly looksDue = new Map<SimNode, number>();
   private readonly onDiskFailure: (node: SimNode) => void;
 
   /** `nodes` may still be filled when this is called. */
@@ -66,6 +73,7 @@ export class Watch implements NodeWatcher {
 
   onStart(node: SimNode): void {
     this.trace.note(`start ${node.nodeId}`);
+    this.looksDue.set(node, looksAfterStart);
     for (const each of this.invariants) each.onStart?.(node);
   }
 
@@ -85,12 +93,14 @@ export class Watch implements NodeWatcher {
   }
 
   onApply(node: SimNode, write: EngineWrite): void {
-    this.trace.note(`apply ${node.nodeId} ${write.regionId} ${write.appliedIndex}`);
+    this.changedOf(node).add(write.regionId);
+    this.trace.fact('apply', node.nodeId, write.regionId, write.appliedIndex);
     for (const each of this.invariants) each.onApply?.(node, write);
   }
 
   onLogWrite(node: SimNode, write: RegionWrite): void {
     const { entries } = write;
+    this.changedOf(node).add(write.regionId);
     if (entries !== undefined) {
       this.trace.detail(
         () => `log ${node.nodeId} r${write.regionId} ${entries[0]?.index}+${entries.length}`,
@@ -106,6 +116,10 @@ export class Watch implements NodeWatcher {
         this.trace.detail(() => `${node.nodeId}>${peer} ${JSON.stringify(item)}`);
       },
       onSnapshot: () => {},
+      onSnapshotSignal: (signal) => {
+        const { regionId, kind, sequence } = signal;
+        this.trace.detail(() => `${node.nodeId}>${peer} r${regionId} ${kind} ${sequence}`);
+      },
       onRaft: (regionId, message) => {
         this.trace.detail(() => `${node.nodeId}>${peer} r${regionId} ${brief(message)}`);
         for (const each of this.invariants) each.onSend?.(node, peer, regionId, message);
@@ -116,6 +130,7 @@ export class Watch implements NodeWatcher {
 
   onLeader(node: SimNode, regionId: number): void {
     this.leaderChanges += 1;
+    this.changedOf(node).add(regionId as RegionId);
     const status = node.running?.host.regionStatus(regionId as RegionId);
     if (status === undefined) return;
     this.trace.note(`leads ${node.nodeId} ${regionId} term ${status.term}`);
@@ -150,18 +165,39 @@ export class Watch implements NodeWatcher {
     }
   }
 
-  /** Looks at every replica that runs, and at every node when `isFull`, which is dear. */
+  /**
+   * Looks at every replica that wrote, applied or came to lead since the last look; when `isFull`, which is
+   * dear, at every node and every replica that runs.
+   */
   check(isFull: boolean): void {
     for (const node of this.nodes) {
       const host = node.running?.host;
       if (host === undefined) continue;
-      if (isFull) for (const each of this.invariants) each.onNode?.(node);
-      for (const regionId of host.regionIds()) {
+      if (isFull) {
+        const status = host.status();
+        for (const each of this.invariants) each.onNode?.(node, status);
+      }
+      const looksDue = this.looksDue.get(node) ?? 0;
+      const changed = this.changedOf(node);
+      if (looksDue > 0) this.looksDue.set(node, looksDue - 1);
+      else if (!isFull && changed.size === 0) continue;
+      for (const regionId of isFull || looksDue > 0 ? host.regionIds() : changed) {
         const status = host.regionStatus(regionId);
         if (status === undefined) continue;
         for (const each of this.invariants) each.onStatus?.(node, status);
       }
+      // What is not synced yet will change once more without a word.
+      if (node.disk.health().batchesInFlight === 0) changed.clear();
     }
+  }
+
+  private changedOf(node: SimNode): Set<RegionId> {
+    let changed = this.changed.get(node);
+    if (changed === undefined) {
+      changed = new Set();
+      this.changed.set(node, changed);
+    }
+    return changed;
   }
 }
 

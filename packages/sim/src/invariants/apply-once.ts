@@ -2,14 +2,15 @@
  * Entries are applied exactly once, in the order of their index; and equal on every replica: the effect
  * of an index is the same wherever and whenever it is applied.
  */
-import { ByteWriter, hash32 } from '@moku/base';
+import { ByteWriter, hash32, type RegionId } from '@moku/base';
 import type { EngineWrite } from '@moku/kv';
 import type { SimNode } from '../sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
 export class ApplyOnce implements Invariant {
   private readonly report: Report;
-  private readonly effects = new Map<string, number>();
+  /** Per region and index. */
+  private readonly effects = new Map<RegionId, Map<number, number>>();
 
   constructor(report: Report) {
     this.report = report;
@@ -18,22 +19,33 @@ export class ApplyOnce implements Invariant {
   onApply(node: SimNode, write: EngineWrite): void {
     const { regionId, appliedIndex } = write;
     const before = node.disk.appliedIndex(regionId);
-    const place = `node ${node.nodeId}, region ${regionId}`;
     if (appliedIndex !== before + 1) {
-      this.report('apply once, in order', `${place}: ${appliedIndex} is applied after ${before}`);
+      const what = `${placeOf(node, regionId)}: ${appliedIndex} is applied after ${before}`;
+      this.report('apply once, in order', what);
     }
     const effect = hashOf(write);
-    const key = `${regionId}/${appliedIndex}`;
-    const known = this.effects.get(key);
-    if (known === undefined) this.effects.set(key, effect);
+    let effects = this.effects.get(regionId);
+    if (effects === undefined) {
+      effects = new Map();
+      this.effects.set(regionId, effects);
+    }
+    const known = effects.get(appliedIndex);
+    if (known === undefined) effects.set(appliedIndex, effect);
     else if (known !== effect) {
-      this.report('equal effects at equal index', `${place}: entry ${appliedIndex} differs`);
+      const what = `${placeOf(node, regionId)}: entry ${appliedIndex} differs`;
+      this.report('equal effects at equal index', what);
     }
   }
 }
 
+function placeOf(node: SimNode, regionId: RegionId): string {
+  return `node ${node.nodeId}, region ${regionId}`;
+}
+
+const bytes = new ByteWriter();
+
 function hashOf({ appliedTerm, puts, removes }: EngineWrite): number {
-  const bytes = new ByteWriter(256);
+  bytes.reset();
   bytes.uvarint(appliedTerm);
   for (const { key, timestamp, value } of puts) {
     bytes.bytes(key);

@@ -1,5 +1,6 @@
 /** Every queue is within its limit (P8). */
 import { limits } from '@moku/base';
+import type { HostStatus } from '@moku/region';
 import type { SimNode } from '../sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
@@ -13,8 +14,7 @@ export class BoundedQueues implements Invariant {
     this.report = report;
   }
 
-  onNode(node: SimNode): void {
-    const status = node.running!.host.status();
+  onNode(node: SimNode, status: HostStatus): void {
     this.hold(node, 'proposalBytes', status.proposalBytes, limits.proposalBytesPerNodeMax);
     const { batchesInFlight, bytesInFlight } = node.disk.health();
     this.hold(

@@ -1,11 +1,13 @@
 /** Election safety: at most one leader can be elected in a given term (Raft, figure 3). */
+import type { NodeId, RegionId } from '@moku/base';
 import type { RegionStatus } from '@moku/region';
 import type { SimNode } from '../sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
 export class ElectionSafety implements Invariant {
   private readonly report: Report;
-  private readonly leaders = new Map<string, number>();
+  /** Per region and term. */
+  private readonly leaders = new Map<RegionId, Map<number, NodeId>>();
 
   constructor(report: Report) {
     this.report = report;
@@ -20,9 +22,13 @@ export class ElectionSafety implements Invariant {
   }
 
   private note(node: SimNode, { regionId, term }: RegionStatus): void {
-    const key = `${regionId}/${term}`;
-    const known = this.leaders.get(key);
-    if (known === undefined) this.leaders.set(key, node.nodeId);
+    let leaders = this.leaders.get(regionId);
+    if (leaders === undefined) {
+      leaders = new Map();
+      this.leaders.set(regionId, leaders);
+    }
+    const known = leaders.get(term);
+    if (known === undefined) leaders.set(term, node.nodeId);
     else if (known !== node.nodeId) {
       const what = `region ${regionId}, term ${term}: nodes ${known} and ${node.nodeId} lead`;
       this.report('election safety', what);

@@ -4,7 +4,7 @@
 import type { NodeId, RegionId } from '@moku/base';
 import type { EngineWrite } from '@moku/kv';
 import type { Message, RegionWrite } from '@moku/raft';
-import type { RegionStatus } from '@moku/region';
+import type { HostStatus, RegionStatus } from '@moku/region';
 import type { SimNode } from '../sim-node.js';
 
 /** Takes down that `invariant` is broken; the run ends after the present event. */
@@ -22,8 +22,8 @@ export interface Invariant {
   /** The process has just started, or is about to end. */
   onStart?(node: SimNode): void;
   onStop?(node: SimNode): void;
-  /** Every few events: the status of each replica that runs. */
+  /** Every few events: the status of each replica that changed; now and then that of every one. */
   onStatus?(node: SimNode, status: RegionStatus): void;
-  /** Every few events, once per running node. */
-  onNode?(node: SimNode): void;
+  /** Now and then, once per running node. */
+  onNode?(node: SimNode, status: HostStatus): void;
 }

@@ -51,14 +51,14 @@ export class KeyOracle {
     this.reads += 1;
     if (this.shared.has(key)) return;
     const writes = this.writesOf(key);
-    const seen = writes.find((write) => write.value === (value ?? absent));
+    const seen = writes.findLast((write) => write.value === (value ?? absent));
     if (seen === undefined) {
       const what = `key ${key}: read ${JSON.stringify(value)}, which is overwritten or was never written`;
       this.report('reads are linearizable', what);
       return;
     }
     seen.doneMs = Math.min(seen.doneMs, nowMs);
-    const newer = writes.find((write) => write.invokedMs > seen.doneMs && write.doneMs < invokedMs);
+    const newer = newerThan(seen, writes, invokedMs);
     if (newer === undefined) return;
     const what = `key ${key}: read ${JSON.stringify(value)} although ${newer.value} was acknowledged or seen at ${newer.doneMs.toFixed(3)}, before the read began at ${invokedMs.toFixed(3)}`;
     this.report('reads are at least as new as the last acknowledgement', what);
@@ -87,4 +87,15 @@ export class KeyOracle {
   private prune(writes: Write[]): void {
     if (writes.length > 4_000) writes.splice(0, 2_000);
   }
+}
+
+/** A write that began after `seen` had taken effect and had taken effect itself before `atMs`. */
+function newerThan(seen: Write, writes: readonly Write[], atMs: number): Write | undefined {
+  // They stand in the order of their calls; the newest is looked at first, for reads see new ones.
+  for (let i = writes.length - 1; i >= 0; i--) {
+    const write = writes[i]!;
+    if (write.invokedMs <= seen.doneMs) return undefined;
+    if (write.doneMs < atMs) return write;
+  }
+  return undefined;
 }

@@ -3,19 +3,23 @@
  * there (Raft, figure 3): same content, same term before it. Leader append-only: a leader never
  * overwrites what it has.
  */
-import { hash32 } from '@moku/base';
+import { hash32, type RegionId } from '@moku/base';
 import type { RegionWrite } from '@moku/raft';
 import type { SimNode } from '../sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
+/** An entry that was seen, and the one of another term at its index that was seen before it. */
 interface Known {
+  readonly term: number;
   readonly content: number;
+  readonly other: Known | undefined;
   readonly prevLogTerm: number | undefined;
 }
 
 export class LogMatching implements Invariant {
   private readonly report: Report;
-  private readonly known = new Map<string, Known>();
+  /** Per region and index. */
+  private readonly known = new Map<RegionId, Map<number, Known>>();
 
   constructor(report: Report) {
     this.report = report;
@@ -27,11 +31,12 @@ export class LogMatching implements Invariant {
     const log = node.disk.visible(regionId);
     const isFresh = restart !== undefined || create !== undefined;
     let prevLogTerm = isFresh ? undefined : log?.term(first.index - 1);
+    const known = this.knownOf(regionId);
     for (const { index, term, data } of entries ?? []) {
       const content = hash32(data);
-      const key = `${regionId}/${index}/${term}`;
-      const before = this.known.get(key);
-      if (before === undefined) this.known.set(key, { content, prevLogTerm });
+      const newest = known.get(index);
+      const before = ofTerm(newest, term);
+      if (before === undefined) known.set(index, { term, content, other: newest, prevLogTerm });
       else if (before.content !== content || differs(before.prevLogTerm, prevLogTerm)) {
         this.report(
           'log matching',
@@ -49,6 +54,21 @@ export class LogMatching implements Invariant {
       );
     }
   }
+
+  private knownOf(regionId: RegionId): Map<number, Known> {
+    let known = this.known.get(regionId);
+    if (known === undefined) {
+      known = new Map();
+      this.known.set(regionId, known);
+    }
+    return known;
+  }
+}
+
+function ofTerm(newest: Known | undefined, term: number): Known | undefined {
+  let known = newest;
+  while (known !== undefined && known.term !== term) known = known.other;
+  return known;
 }
 
 function differs(a: number | undefined, b: number | undefined): boolean {

@@ -2,14 +2,21 @@
  * Term, vote and commit never regress, over restarts too: neither on the synced disk nor in the replica
  * that was started from it. A vote of a term is given once.
  */
+import type { RegionId, ReplicaId } from '@moku/base';
 import type { HardState } from '@moku/raft';
 import type { RegionStatus } from '@moku/region';
 import type { SimNode } from '../sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
+interface Seen {
+  readonly replicaId: ReplicaId;
+  readonly state: HardState;
+}
+
 export class NeverRegress implements Invariant {
   private readonly report: Report;
-  private readonly synced = new Map<string, HardState>();
+  /** Per node and region, of the newest replica seen there. */
+  private readonly synced = new Map<SimNode, Map<RegionId, Seen>>();
 
   constructor(report: Report) {
     this.report = report;
@@ -22,14 +29,17 @@ export class NeverRegress implements Invariant {
     if (node.harm === 'replaced') return;
     const state = node.disk.syncedHardState(regionId);
     if (state === undefined) return;
-    const key = `${node.nodeId}/${regionId}/${replicaId}`;
-    const place = `node ${node.nodeId}, region ${regionId}`;
     if (term < state.term) {
-      this.report('term never regresses', `${place}: term ${term}, synced was ${state.term}`);
+      const what = `${placeOf(node, regionId)}: term ${term}, synced was ${state.term}`;
+      this.report('term never regresses', what);
     }
-    const before = this.synced.get(key);
-    this.synced.set(key, state);
-    if (before === undefined || before === state) return;
+    const seen = this.seenOf(node);
+    const last = seen.get(regionId);
+    if (last?.state === state) return;
+    seen.set(regionId, { replicaId, state });
+    if (last === undefined || last.replicaId !== replicaId) return;
+    const before = last.state;
+    const place = placeOf(node, regionId);
     if (state.term < before.term) {
       this.report('term never regresses', `${place}: ${before.term} became ${state.term}`);
     }
@@ -43,4 +53,17 @@ export class NeverRegress implements Invariant {
       this.report('commit never regresses', what);
     }
   }
+
+  private seenOf(node: SimNode): Map<RegionId, Seen> {
+    let seen = this.synced.get(node);
+    if (seen === undefined) {
+      seen = new Map();
+      this.synced.set(node, seen);
+    }
+    return seen;
+  }
+}
+
+function placeOf(node: SimNode, regionId: RegionId): string {
+  return `node ${node.nodeId}, region ${regionId}`;
 }

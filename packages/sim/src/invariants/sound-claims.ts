@@ -2,7 +2,7 @@
  * Both ends of a link agree on their claims without repair, no session brings what its reader cannot
  * take, and no replica fails: only where a disk is damaged may one say so (design §6).
  */
-import type { RegionStatus } from '@moku/region';
+import type { HostStatus, RegionStatus } from '@moku/region';
 import type { SimNode } from '../sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
@@ -16,8 +16,7 @@ export class SoundClaims implements Invariant {
     this.report = report;
   }
 
-  onNode(node: SimNode): void {
-    const { counters } = node.running!.host.status();
+  onNode(node: SimNode, { counters }: HostStatus): void {
     for (const name of zeroCounters) {
       const value = counters[name] ?? 0;
       if (value > 0)
