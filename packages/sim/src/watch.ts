@@ -11,6 +11,7 @@ import { ApplySynced } from './invariants/apply-synced.js';
 import { AscendingVersions } from './invariants/ascending-versions.js';
 import { BoundedQueues } from './invariants/bounded-queues.js';
 import { Committed } from './invariants/committed.js';
+import { Configuration } from './invariants/configuration.js';
 import { DurableBeforeSend } from './invariants/durable-before-send.js';
 import { ElectionSafety } from './invariants/election-safety.js';
 import type { Invariant, Report } from './invariants/invariant.js';
@@ -18,6 +19,7 @@ import { LogMatching } from './invariants/log-matching.js';
 import { NeverRegress } from './invariants/never-regress.js';
 import { OwnTermCommit } from './invariants/own-term-commit.js';
 import { PreVoteFirst } from './invariants/pre-vote-first.js';
+import { RequestEffects } from './invariants/request-effects.js';
 import { SoundClaims } from './invariants/sound-claims.js';
 import type { NodeWatcher, SimNode } from './sim-node.js';
 import type { Trace } from './trace.js';
@@ -28,6 +30,8 @@ const looksAfterStart = 3;
 export class Watch implements NodeWatcher {
   leaderChanges = 0;
   crashes = 0;
+  /** What requests did; whoever speaks for clients tells it what was acknowledged. */
+  readonly effects: RequestEffects;
   private readonly report: Report;
   private readonly trace: Trace;
   private readonly nodes: readonly SimNode[];
@@ -53,10 +57,14 @@ export class Watch implements NodeWatcher {
     this.trace = options.trace;
     this.nodes = nodes;
     this.onDiskFailure = options.onDiskFailure;
+    const committed = new Committed(report, nodes);
+    this.effects = new RequestEffects(report, committed);
     this.invariants = [
       new ElectionSafety(report),
       new LogMatching(report),
-      new Committed(report, nodes),
+      committed,
+      this.effects,
+      new Configuration(report),
       new DurableBeforeSend(report),
       new NeverRegress(report),
       new ApplyOnce(report),

@@ -8,6 +8,7 @@ import type { Entry, Message, RegionLog } from '@moku/raft';
 import type { RegionStatus } from '@moku/region';
 import type { SimNode } from '../sim-node.js';
 import type { Invariant, Report } from './invariant.js';
+import type { CommittedTerms } from './request-effects.js';
 
 interface CommittedEntry {
   readonly term: number;
@@ -27,7 +28,7 @@ interface RegionHistory {
 
 const entryBytesMax = 1 << 26;
 
-export class Committed implements Invariant {
+export class Committed implements Invariant, CommittedTerms {
   private readonly report: Report;
   private readonly nodes: readonly SimNode[];
   private readonly regions = new Map<RegionId, RegionHistory>();
@@ -68,6 +69,10 @@ export class Committed implements Invariant {
     if (message.commitIndex <= history.durableIndex) return;
     const status = node.running?.host.regionStatus(regionId);
     if (status?.role === 'leader') this.checkDurable(node, status, history);
+  }
+
+  termOf(regionId: RegionId, index: number): number | undefined {
+    return this.regions.get(regionId)?.entries.get(index)?.term;
   }
 
   private history(regionId: RegionId): RegionHistory {
@@ -117,6 +122,8 @@ export class Committed implements Invariant {
         const home = replicas.find(({ replicaId }) => replicaId === voter)?.nodeId;
         const holder = this.nodes.find(({ nodeId }) => nodeId === home);
         if (holder === undefined) continue;
+        // Its disk is in another machine: judged once it is back.
+        if (holder.hasForeignDisk) return;
         // It may have acknowledged what its disk has lost since; such stay under a quorum.
         if (holder.harm !== 'none' || holds(holder, regionId, commitIndex, term)) holders += 1;
       }

@@ -6,6 +6,7 @@
  * after its call, but before the end of the first read that sees it.
  */
 import type { Report } from './invariant.js';
+import type { RequestEffects } from './request-effects.js';
 
 interface Write {
   readonly value: string;
@@ -19,11 +20,13 @@ const absent = '';
 export class KeyOracle {
   reads = 0;
   private readonly report: Report;
+  private readonly effects: Pick<RequestEffects, 'acknowledged'> | undefined;
   private readonly keys = new Map<string, Write[]>();
   private readonly shared = new Set<string>();
 
-  constructor(report: Report) {
+  constructor(report: Report, effects?: Pick<RequestEffects, 'acknowledged'>) {
     this.report = report;
+    this.effects = effects;
   }
 
   /** A write of `value`, unique for the key, is about to be asked for. Returns what ends it. */
@@ -39,6 +42,7 @@ export class KeyOracle {
       acknowledged: (doneMs) => {
         write.doneMs = Math.min(write.doneMs, doneMs);
         this.prune(writes);
+        this.effects?.acknowledged(key, value);
       },
       never: () => {
         writes.splice(writes.indexOf(write), 1);
