@@ -17,7 +17,14 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import type { ConnectOptions, FileReading, Medium, SqlConnection, SqlValue } from './medium.js';
+import type {
+  ConnectOptions,
+  FileReading,
+  FileWriting,
+  Medium,
+  SqlConnection,
+  SqlValue,
+} from './medium.js';
 
 const timeoutMsDefault = 5_000;
 
@@ -69,6 +76,15 @@ export const diskMedium: Medium = {
     return {
       size: fstatSync(file).size,
       read: (into: Uint8Array, at: number): void => readFully(file, into, at),
+      close: (): void => closeSync(file),
+    };
+  },
+  openWriting(path: string): FileWriting {
+    const file = openSync(path, 'w');
+    return {
+      write: (bytes: Uint8Array): void => {
+        writeSync(file, bytes, 0, bytes.length, 0);
+      },
       close: (): void => closeSync(file),
     };
   },

@@ -46,6 +46,13 @@ export interface FileReading {
   close(): void;
 }
 
+/** A small file that is written again and again, and never synced. */
+export interface FileWriting {
+  /** Replaces its first bytes. */
+  write(bytes: Uint8Array): void;
+  close(): void;
+}
+
 /** Every method throws what the system throws. */
 export interface Medium {
   connect(path: string, options?: ConnectOptions): SqlConnection;
@@ -61,6 +68,8 @@ export interface Medium {
   remove(path: string): void;
   /** Opens a file to read its bytes; undefined when there is none. */
   openReading(path: string): FileReading | undefined;
+  /** Makes a file, or empties it, to write it. Absent: the medium keeps no notes that are not synced. */
+  openWriting?(path: string): FileWriting;
   /** Bytes that never come twice. */
   randomBytes(count: number): Uint8Array;
 }

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { ByteReader, ByteWriter, isMokuError, MokuError, text, utf8 } from '@moku/base';
 import type { Medium, SqlConnection, SqlStatement } from '../medium.js';
 import type { CommitMessage, FetchedRow, ThreadOptions } from './protocol.js';
+import { lossByMark, removeMark, SyncMark } from './sync-mark.js';
 import { scanWal } from './wal-scan.js';
 
 const logFormatVersion = 1;
@@ -39,6 +40,8 @@ export class LogDatabase {
   private readonly lock: SqlConnection;
   private readonly database: SqlConnection;
   private readonly statements: Statements;
+  private readonly mark: SyncMark;
+  private walFrames = 0;
 
   constructor(options: ThreadOptions, medium: Medium) {
     this.dir = options.dir;
@@ -46,7 +49,9 @@ export class LogDatabase {
     prepareDirectory(options.dir, medium);
     this.lock = takeLock(options.dir, medium);
     try {
+      this.mark = new SyncMark(options.dir, medium);
       this.amnesia = findAmnesia(options.dir, medium);
+      removeMark(options.dir, medium);
       this.database = openFile(options, medium);
     } catch (error) {
       this.lock.close();
@@ -129,15 +134,22 @@ export class LogDatabase {
     }
   }
 
-  /** Bytes of the write-ahead log in use. */
-  walBytes(): number {
+  /** Notes how far the write-ahead log is synced; after a commit, when its answer is on its way. */
+  noteSynced(): void {
     const { log } = this.statements.walFrames.get() as { log: number };
-    return log * pageBytes;
+    this.walFrames = log;
+    this.mark.synced(log);
+  }
+
+  /** Bytes of the write-ahead log in use, as of `noteSynced`. */
+  walBytes(): number {
+    return this.walFrames * pageBytes;
   }
 
   /** Copies the write-ahead log into the file; the next commit begins it anew. */
   checkpoint(): void {
     this.database.pragma('wal_checkpoint(PASSIVE)');
+    this.mark.checkpointed();
   }
 
   sizes(): { fileBytes: number; freeBytes: number; walBytes: number } {
@@ -159,6 +171,7 @@ export class LogDatabase {
   }
 
   close(): void {
+    this.mark.remove();
     this.database.close();
     this.lock.close();
   }
@@ -234,7 +247,8 @@ function findAmnesia(dir: string, medium: Medium): string {
   const path = join(dir, 'log.amnesia');
   // That the file is there is the sign: its text may be missing after a crash or on a full disk.
   if (medium.exists(path)) return medium.readText(path) || 'why is no longer known';
-  const { loss } = scanWal(join(dir, 'log.db-wal'), medium);
+  const verdict = scanWal(join(dir, 'log.db-wal'), medium);
+  const loss = verdict.loss || lossByMark(dir, verdict, medium);
   if (loss !== '') medium.writeText(path, loss);
   return loss;
 }

@@ -127,6 +127,7 @@ export class LogThread {
     this.post({ type: 'durable', serial: last.serial });
     this.commits += 1;
     this.commitsJoined += messages.length - 1;
+    this.database.noteSynced();
     if (this.database.walBytes() >= this.options.checkpointBytes) this.database.checkpoint();
   }
 

@@ -2,7 +2,7 @@
  * Synced data that was lost is noticed before SQLite forgets it; a torn end, which any crash may leave, is
  * not taken for a loss (P6).
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { diskMedium } from '../../src/disk-medium.js';
@@ -37,6 +37,11 @@ function damage(
   writeFileSync(path, change(wal, frameAt));
 }
 
+/** Leaves what a power loss may: the note of what was synced is not synced itself. */
+function powerLost(dir: string): void {
+  rmSync(join(dir, 'log.mark'));
+}
+
 function flip(wal: Buffer, at: number): Buffer {
   wal[at] = wal[at]! ^ 1;
   return wal;
@@ -59,10 +64,20 @@ it('an undamaged log after a crash has lost nothing', async () => {
 });
 
 it('a missing log has lost nothing', () => {
-  expect(scanWal(join(tempDir(), 'none'), diskMedium)).toEqual({ commits: 0, loss: '' });
+  expect(scanWal(join(tempDir(), 'none'), diskMedium)).toEqual({
+    commits: 0,
+    frames: 0,
+    generation: '',
+    loss: '',
+  });
 });
 
-it.each([
+type Damage = readonly [
+  what: string,
+  change: (wal: Buffer, frameAt: (n: number) => number) => Buffer,
+];
+
+const lastCommit: readonly Damage[] = [
   [
     'a flipped bit in its last commit',
     (wal: Buffer, at: (n: number) => number) => flip(wal, at(-1) + 999),
@@ -76,10 +91,66 @@ it.each([
     'a last commit whose first frame alone did not arrive',
     (wal: Buffer, at: (n: number) => number) => flip(wal, at(-2) + 999),
   ],
-])('%s is a torn end: the last batch is gone and nothing else', async (_what, change) => {
+];
+
+it.each(lastCommit)(
+  '%s is a torn end where it may not have been synced: the last batch is gone and nothing else',
+  async (_what, change) => {
+    const dir = await crashed();
+    powerLost(dir);
+    damage(dir, change);
+    expect(await lastIndexAfter(dir)).toBe(batches - 1);
+  },
+);
+
+it.each([
+  ...lastCommit,
+  ['its last three commits cut off', (wal, at) => wal.subarray(0, at(-9))] as Damage,
+  ['all of it cut off', (wal) => wal.subarray(0, 0)] as Damage,
+])('%s is a loss where it was noted as synced, now and later', async (_what, change) => {
   const dir = await crashed();
   damage(dir, change);
-  expect(await lastIndexAfter(dir)).toBe(batches - 1);
+  const first = await openQuiet(dir);
+  expect(first.amnesia).toMatch(/frames were|were synced/);
+  await first.close();
+  const second = await openQuiet(dir);
+  expect(second.isAmnesiac).toBe(true);
+});
+
+it('the note of what was synced goes with the write-ahead log, and follows when that begins anew', async () => {
+  const dir = tempDir();
+  const store = await openQuiet(dir, { checkpointBytes: 64 * 1024 });
+  store.write([create(1)]);
+  for (let index = 1; index <= 60; index++) {
+    store.write([append(1, index, index, 1, 5_000)]);
+    await settle(store);
+    if (index % 7 > 0) continue;
+    const whole = await openQuiet(copyDir(dir));
+    expect(whole.amnesia).toBe('');
+    const torn = copyDir(dir);
+    damage(torn, (wal, at) => flip(wal, at(-1) + 999));
+    // Unless frames of a former generation stand behind the last commit, it is the one that was hit.
+    const found = await openQuiet(torn);
+    const isWhole = found.region(region(1))!.lastIndex() === index;
+    expect(found.isAmnesiac).toBe(!isWhole);
+  }
+  await store.close();
+  expect(existsSync(join(dir, 'log.mark'))).toBe(false);
+  // A log that was closed needs none of its companions.
+  rmSync(join(dir, 'log.db-wal'), { force: true });
+  expect((await openQuiet(dir)).amnesia).toBe('');
+});
+
+it('a note that is torn says nothing', async () => {
+  const dir = await crashed();
+  const path = join(dir, 'log.mark');
+  const note = readFileSync(path, 'utf8');
+  for (const written of ['', note.slice(0, 20), note.replace(/ +/, ' 999'), `${note}x`]) {
+    const copy = copyDir(dir);
+    writeFileSync(join(copy, 'log.mark'), written);
+    damage(copy, (wal, at) => flip(wal, at(-1) + 999));
+    expect((await openQuiet(copy)).amnesia).toBe('');
+  }
 });
 
 it.each([
@@ -125,11 +196,13 @@ it('is remembered also when the power or the space went while it was being writt
 
 it('frames of an earlier lifetime behind a torn end are no sign of loss', async () => {
   const dir = await crashed();
+  powerLost(dir);
   damage(dir, (wal, at) => flip(wal, at(-2) + 999));
   const store = await openQuiet(dir);
   store.write([append(1, batches, batches, 1, 10)]);
   await settle(store);
   const again = copyDir(dir);
+  powerLost(again);
   damage(again, (wal, at) => flip(wal, at(-1) + 999));
   const reopened = await openQuiet(again);
   expect(reopened.amnesia).toBe('');
