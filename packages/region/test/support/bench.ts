@@ -163,7 +163,7 @@ export class HostBench {
 }
 
 /** Replica ids are node ids; this host's is listed last, so that it does not campaign at once. */
-export function describeRegion(regionId: number, nodeIds: readonly number[]): RegionDescriptor {
+function describeRegion(regionId: number, nodeIds: readonly number[]): RegionDescriptor {
   return {
     regionId: regionId as RegionId,
     keyspaceId: 1,
