@@ -1,6 +1,6 @@
 /**
  * What the clients of a random run do: each writes its own keys, reads everybody's, and races with the others
- * for new ones; one call at a time.
+ * for new ones; one call at a time, each with a temper of its own.
  */
 import { isMokuError, type Prng } from '@moku/base';
 import type { ClientWorld, SimClient } from './client.js';
@@ -14,17 +14,38 @@ export interface WorkloadOptions {
   readonly thinkMs: number;
 }
 
+/**
+ * One that gives up soon finds a new leader while others still ask the old one; one that mostly reads does
+ * not wait for what an old leader can no longer do.
+ */
+interface Temper {
+  readonly readsOfTen: number;
+  /** Of a call, at most; 100 more. */
+  readonly patienceMs: number;
+}
+
+/** The first client mostly writes, the second mostly reads. */
+function drawTemper(number: number, prng: Prng): Temper {
+  const one = <T>(values: readonly T[]): T => values[prng.below(values.length)]!;
+  const readsOfTen = one([2, 4, 8]);
+  const patienceMs = one([400, 2_000, 10_000]);
+  return { readsOfTen: number === 0 ? 2 : number === 1 ? 8 : readsOfTen, patienceMs };
+}
+
 export class Workload {
   openCalls = 0;
   /** An error that no client should see. */
   unexpected: unknown;
   private readonly options: WorkloadOptions;
   private readonly prngs: readonly Prng[];
+  private readonly tempers: readonly Temper[];
   private isStopping = false;
 
   constructor(options: WorkloadOptions) {
     this.options = options;
     this.prngs = options.clients.map(() => options.prng.split());
+    const tempers = options.prng.split();
+    this.tempers = options.clients.map(({ number }) => drawTemper(number, tempers));
   }
 
   start(): void {
@@ -69,15 +90,16 @@ export class Workload {
 
   private async call(client: SimClient, prng: Prng): Promise<void> {
     const { clients, keysPerClient } = this.options;
-    const timeoutMs = 500 + prng.below(9_500);
-    const kind = prng.below(10);
-    if (kind < 4) return client.put(keyOf(client.number, prng.below(keysPerClient)), timeoutMs);
-    if (kind < 5) return client.putOnce(timeoutMs);
-    if (kind < 6) {
-      await client.putIfAbsent(this.sharedKey(), timeoutMs);
+    const { readsOfTen, patienceMs } = this.tempers[client.number]!;
+    const timeoutMs = 100 + prng.below(patienceMs);
+    if (prng.below(10) < readsOfTen) {
+      await client.get(keyOf(prng.below(clients.length), prng.below(keysPerClient)), timeoutMs);
       return;
     }
-    await client.get(keyOf(prng.below(clients.length), prng.below(keysPerClient)), timeoutMs);
+    const kind = prng.below(6);
+    if (kind === 0) await client.putOnce(timeoutMs);
+    else if (kind === 1) await client.putIfAbsent(this.sharedKey(), timeoutMs);
+    else await client.put(keyOf(client.number, prng.below(keysPerClient)), timeoutMs);
   }
 
   /** For half a second all clients race for the same one. */
