@@ -6,7 +6,7 @@
  * gone (L3). Below the floor, in rows below the lowest valid seq, or of another replica, it is dead anyway.
  * A hole in what lives is lost data: the log ends before it, and the store is amnesiac.
  */
-import { present, type RegionId, type ReplicaId } from '@moku/base';
+import { MokuError, present, type RegionId, type ReplicaId } from '@moku/base';
 import type { RecoveredRows } from './protocol.js';
 import { type LogParts, SqliteRegionLog } from './region-log.js';
 import { tocItemBytes, tocStride } from './row-codec.js';
@@ -44,6 +44,8 @@ export class LogRecovery {
   /** Newest first. */
   private readonly rows: { readonly seq: number; readonly bytes: number }[] = [];
   private nextSeq = 1;
+  /** Of the row taken last. */
+  private lastSeq = Number.MAX_SAFE_INTEGER;
   private damage = '';
 
   /** Throws LOG_CORRUPT when a state is damaged: a vote may be in it. */
@@ -59,10 +61,15 @@ export class LogRecovery {
     }
   }
 
+  /** Throws LOG_CORRUPT when the rows do not come in order: the table that holds them is damaged. */
   takeRows(rows: RecoveredRows): void {
     let from = 0;
     for (let r = 0; r < rows.seqs.length; r++) {
       const seq = rows.seqs[r]!;
+      if (!Number.isSafeInteger(seq) || seq < 1 || seq >= this.lastSeq) {
+        throw new MokuError('LOG_CORRUPT', { field: 'batch.seq', found: seq });
+      }
+      this.lastSeq = seq;
       const to = from + rows.recordCounts[r]! * tocStride;
       this.rows.push({ seq, bytes: rows.rowBytes[r]! });
       if (!rows.isComplete[r]) this.damage = `row ${seq} is damaged and may have held more records`;

@@ -121,3 +121,16 @@ it('a state of one region under the id of another is refused', async () => {
   database.close();
   expect(await rejection(openLogStore({ dir, ...owner }))).toMatchObject({ code: 'LOG_CORRUPT' });
 });
+
+it('rows that are there twice are refused with LOG_CORRUPT, and nothing stays held', async () => {
+  const dir = await written();
+  const database = new Database(join(dir, 'log.db'));
+  // A damaged page can do it, where SQL cannot.
+  database.exec(`CREATE TABLE copy (seq INTEGER, bytes BLOB);
+    INSERT INTO copy SELECT * FROM batch; INSERT INTO copy SELECT * FROM batch WHERE seq = 3;
+    DROP TABLE batch; ALTER TABLE copy RENAME TO batch`);
+  database.close();
+  for (let opening = 1; opening <= 2; opening++) {
+    expect(await rejection(openLogStore({ dir, ...owner }))).toMatchObject({ code: 'LOG_CORRUPT' });
+  }
+});
