@@ -32,6 +32,8 @@ export interface SimulationResult {
   readonly lastEvents: readonly string[];
   readonly simulatedMs: number;
   readonly events: number;
+  /** Delivered between nodes. */
+  readonly frames: number;
   readonly operations: number;
   /** Answered. */
   readonly reads: number;
@@ -145,6 +147,7 @@ class Simulation {
       lastEvents: trace.last(),
       simulatedMs: scheduler.nowMs,
       events: scheduler.eventsRun,
+      frames: cluster.network.framesDelivered,
       operations: this.operations(),
       ...this.observed(),
       leaderChanges: watch.leaderChanges,
