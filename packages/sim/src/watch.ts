@@ -93,6 +93,7 @@ export class Watch implements NodeWatcher {
 
   onRefused(node: SimNode, error: MokuError): void {
     this.trace.note(`refused ${node.nodeId} ${error.code}`);
+    for (const each of this.invariants) each.onRefused?.(node, error);
     if (!expectedRefusals(node).includes(error.code)) {
       this.report('a sound node starts', `node ${node.nodeId}: ${error.stack}`);
     }
@@ -214,8 +215,8 @@ function expectedRefusals({ isDiskFull, hasForeignDisk, harm }: SimNode): readon
   const codes: ErrorCode[] = [];
   if (isDiskFull) codes.push('LOG_IO');
   if (hasForeignDisk) codes.push('DIR_FOREIGN');
-  if (harm !== 'none') codes.push('LOG_CORRUPT', 'ENGINE_CORRUPT');
-  if (harm === 'amnesiac' || harm === 'replaced') codes.push('LOG_AMNESIA');
+  // A bit of a real file may be one that other bits are missed by.
+  if (harm !== 'none') codes.push('LOG_CORRUPT', 'ENGINE_CORRUPT', 'LOG_AMNESIA');
   return codes;
 }
 

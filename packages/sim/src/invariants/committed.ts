@@ -124,8 +124,10 @@ export class Committed implements Invariant, CommittedTerms {
         if (holder === undefined) continue;
         // Its disk is in another machine: judged once it is back.
         if (holder.hasForeignDisk) return;
-        // It may have acknowledged what its disk has lost since; such stay under a quorum.
-        if (holder.harm !== 'none' || holds(holder, regionId, commitIndex, term)) holders += 1;
+        // It may have acknowledged what its disk has lost since; such stay under a quorum. So may one
+        // whose disk was taken away meanwhile.
+        const isDiskGone = holder.harm !== 'none' || holder.hasForeignDisk;
+        if (isDiskGone || holds(holder, regionId, commitIndex, term)) holders += 1;
       }
       if (holders * 2 > voters.length) continue;
       const what = `node ${node.nodeId}, region ${regionId}: entry ${commitIndex} of term ${term} is committed and synced on ${holders} of ${voters.length}`;
