@@ -350,7 +350,7 @@ export class SimNetwork implements Network {
     switch (item.kind) {
       case 'frame':
         half.queuedBytes[item.lane] -= item.bytes.length;
-        this.arriveFrame(end, half.session.sessionId, item);
+        this.arriveFrame(end, half, item);
         return;
       case 'open':
         this.arriveOpen(end, half, item.to);
@@ -360,11 +360,15 @@ export class SimNetwork implements Network {
     }
   }
 
-  private arriveFrame(end: End, sessionId: string, frame: Frame): void {
+  private arriveFrame(end: End, sent: Half, frame: Frame): void {
     const { lane, bytes } = frame;
     const other = this.end(end.peer, end.node);
     const { half } = other;
-    if (half?.session.sessionId !== sessionId) return;
+    if (half?.session.sessionId !== sent.session.sessionId) {
+      // A machine that lives says so; one that is gone says nothing.
+      if (this.endpoints.has(end.peer)) this.resetByEnd(other, sent);
+      return;
+    }
     this.tell(end.peer, (events) => {
       // The session may have ended while its process was paused.
       if (other.half !== half) return;
