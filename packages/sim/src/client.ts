@@ -67,6 +67,11 @@ export class SimClient {
     return this.keyspace!;
   }
 
+  /** Makes another keyspace, or finds it; the history does not know it. */
+  makeKeyspace(name: string, regions: number, timeoutMs: number): Promise<Keyspace<string>> {
+    return this.database.keyspace<string>(name, { mode: 'hash', regions, timeoutMs });
+  }
+
   /** Writes a value that nobody wrote before. Only one client may write a key. */
   async put(key: string, timeoutMs: number): Promise<void> {
     const { oracle, scheduler, trace, history } = this.world;

@@ -25,3 +25,12 @@ export {
 export { Machine, MachineRoom } from './sql/machine.js';
 export type { Remains } from './sql/sectors.js';
 export { type Actor, logLinks, type Pace, writerLinks } from './sql/threads.js';
+export { themes } from './stories/all.js';
+export {
+  type Story,
+  type StoryOptions,
+  type StoryResult,
+  seedsOf,
+  story,
+  tellStory,
+} from './stories/story.js';

@@ -8,6 +8,7 @@ import { runMutants } from './mutants-command.js';
 import { parsed } from './options.js';
 import { profileNames } from './profile.js';
 import { runSeeds } from './seeds-command.js';
+import { runStories } from './stories-command.js';
 
 const usage = `pnpm sim [--seeds A..B | --seed N] [options]
                    runs clusters, each decided by its seed, and says which break an invariant
@@ -28,6 +29,9 @@ pnpm sim mutants [options]
   --jobs N         processes (default: one per core)
   --json           ends with one line of totals
 
+pnpm sim stories [--only NAME] [--trace] [--json]
+                   tells the directed scenarios: of a theme, or with NAME as part of their own
+
 pnpm sim explore [--long] [--json]
                    visits every state of the claims protocol within bounds, and drops each of its rules once
 
@@ -46,6 +50,8 @@ async function run(args: string[]): Promise<number> {
       return parsed(() => runExplore(rest));
     case 'mutants':
       return runMutants(rest);
+    case 'stories':
+      return runStories(rest);
     default:
       return runSeeds(args);
   }

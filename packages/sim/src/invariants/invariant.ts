@@ -1,7 +1,7 @@
 /**
  * What an invariant may look at and how it says that it is broken. It reads; it changes nothing.
  */
-import type { NodeId, RegionId } from '@moku/base';
+import type { MokuError, NodeId, RegionId } from '@moku/base';
 import type { EngineWrite } from '@moku/kv';
 import type { Message, RegionWrite } from '@moku/raft';
 import type { HostStatus, RegionStatus } from '@moku/region';
@@ -22,6 +22,8 @@ export interface Invariant {
   /** The process has just started, or is about to end. */
   onStart?(node: SimNode): void;
   onStop?(node: SimNode): void;
+  /** Its stores refused to open. */
+  onRefused?(node: SimNode, error: MokuError): void;
   /** Every few events: the status of each replica that changed; now and then that of every one. */
   onStatus?(node: SimNode, status: RegionStatus): void;
   /** Now and then, once per running node. */

@@ -1,0 +1,5 @@
+import { tellTheme } from './tell.js';
+
+tellTheme('disks');
+tellTheme('damage');
+tellTheme('snapshots');

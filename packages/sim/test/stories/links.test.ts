@@ -1,0 +1,6 @@
+import { tellTheme } from './tell.js';
+
+tellTheme('links');
+tellTheme('clients');
+tellTheme('rest');
+tellTheme('manyRegions');

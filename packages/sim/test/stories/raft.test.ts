@@ -1,0 +1,6 @@
+import { tellTheme } from './tell.js';
+
+tellTheme('elections');
+tellTheme('safety');
+tellTheme('reads');
+tellTheme('clocks');
