@@ -32,17 +32,6 @@ export const kvMutants: readonly Mutant[] = [
     ],
   },
   {
-    name: 'resultForgottenEarly',
-    breaks: 'A session forgets a result while its request may still be repeated.',
-    file: 'kv/sessions.js',
-    edits: [
-      {
-        fragment: 'this.raiseFloor(session, ref.answeredBelow);',
-        replacement: 'this.raiseFloor(session, ref.sequence);',
-      },
-    ],
-  },
-  {
     name: 'applySkipped',
     breaks: 'The effects of every hundredth entry are dropped.',
     file: 'kv/applied-state.js',

@@ -73,17 +73,6 @@ const snapshots: readonly Mutant[] = [
     ],
   },
   {
-    name: 'snapshotTakesBack',
-    breaks: 'A log that caught up by itself is restarted behind an older snapshot.',
-    file: 'region/snapshots-in.js',
-    edits: [
-      {
-        fragment: 'if (meta.index <= raft.commitIndex || raft.holds(meta.index, meta.term))',
-        replacement: 'if (meta.index <= raft.commitIndex)',
-      },
-    ],
-  },
-  {
     name: 'restartPointNotRepaired',
     breaks:
       'A log whose restart behind a snapshot was lost in a crash counts as synced once repaired.',
@@ -128,17 +117,6 @@ const claims: readonly Mutant[] = [
     ],
   },
   {
-    name: 'detachOfAnotherClaim',
-    breaks: 'A follower’s detach ends a later claim on the same region.',
-    file: 'region/claims/state.js',
-    edits: [
-      {
-        fragment: 'if (claim === undefined || claim.claimNumber !== claimNumber) {',
-        replacement: 'if (claim === undefined) {',
-      },
-    ],
-  },
-  {
     name: 'answerOvertakesDetach',
     breaks: 'The answer to a heartbeat leaves before the detaches that were queued first.',
     file: 'region/claims/receive.js',
@@ -148,12 +126,6 @@ const claims: readonly Mutant[] = [
         replacement: "session.queue.unshift({\n        type: 'heartbeatAnswer',",
       },
     ],
-  },
-  {
-    name: 'claimOfFormerTerm',
-    breaks: 'A follower accepts a claim of a term that it has left.',
-    file: 'region/claims/receive.js',
-    edits: [{ fragment: 'follower.term === key.term &&', replacement: 'true &&' }],
   },
   {
     name: 'claimOutlivesSession',
