@@ -58,6 +58,7 @@ const stages = [
   vitest('unit', 15 * minuteMs),
   vitest('conformance', 15 * minuteMs),
   vitest('cluster', 45 * minuteMs),
+  vitest('process', 15 * minuteMs),
 ];
 
 let running;
