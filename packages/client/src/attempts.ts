@@ -1,7 +1,9 @@
 /**
  * One attempt at a region: whom to ask, and what the answer says about the next attempt.
  *
- * Invariant A1: an attempt that may have had an effect is reported as `isMaybe`; nothing else is (P5).
+ * Invariants:
+ *  A1 An attempt that may have had an effect is reported as `isMaybe`; nothing else is (P5).
+ *  A2 A leader is forgotten only by what was heard, or not heard, from itself.
  */
 import { type Clock, isMokuError, MokuError, type NodeId, type RegionDescriptor } from '@moku/base';
 import type { ClientRequest, RequestChannel } from '@moku/transport';
@@ -75,16 +77,20 @@ export class Attempts {
     try {
       channel = this.channels.opened(nodeId) ?? (await this.channels.to(nodeId));
     } catch (error) {
-      this.router.setLeader(region.regionId, 0 as NodeId);
+      this.router.forgetLeader(region.regionId, nodeId);
       if (isMokuError(error, 'CLOSED')) return { kind: 'final', error };
       return again(asMoku(error), false, false);
     }
     try {
       const answer = await this.bounded(channel, request, deadline);
-      if (answer.kind === 'bytes') return answer;
-      return this.judge(region, raised(answer));
+      if (answer.kind === 'bytes') {
+        // Only the leader answers a command.
+        if (request.kind === 'execute') this.router.setLeader(region.regionId, nodeId);
+        return answer;
+      }
+      return this.judge(nodeId, region, raised(answer));
     } catch (error) {
-      this.router.setLeader(region.regionId, 0 as NodeId);
+      this.router.forgetLeader(region.regionId, nodeId);
       const coded = asMoku(error);
       return again(coded, coded.outcome === 'maybe', false);
     }
@@ -112,20 +118,22 @@ export class Attempts {
     }
   }
 
-  private judge(region: RegionDescriptor, error: MokuError): AttemptResult {
+  /** A2: what `nodeId` says of itself tells nothing about another node that is known to lead. */
+  private judge(nodeId: NodeId, region: RegionDescriptor, error: MokuError): AttemptResult {
     const isMaybe = error.outcome === 'maybe';
     switch (error.code) {
       case 'NOT_LEADER': {
         const leader = Number(error.details['leaderNodeId'] ?? 0);
         const isNews = leader !== 0 && leader !== this.router.leaderOf(region.regionId);
-        this.router.setLeader(region.regionId, leader as NodeId);
+        if (leader === 0) this.router.forgetLeader(region.regionId, nodeId);
+        else this.router.setLeader(region.regionId, leader as NodeId);
         return again(error, isMaybe, isNews);
       }
       case 'PROPOSAL_LOST':
       case 'REGION_UNKNOWN':
       case 'UNAVAILABLE':
       case 'CLOSED':
-        this.router.setLeader(region.regionId, 0 as NodeId);
+        this.router.forgetLeader(region.regionId, nodeId);
         return again(error, isMaybe, false);
       default:
         return error.retryable ? again(error, isMaybe, false) : { kind: 'final', error };

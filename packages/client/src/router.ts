@@ -37,8 +37,12 @@ export class Router {
   }
 
   setLeader(regionId: RegionId, nodeId: NodeId): void {
-    if (nodeId === 0) this.leaders.delete(regionId);
-    else this.leaders.set(regionId, nodeId);
+    this.leaders.set(regionId, nodeId);
+  }
+
+  /** `nodeId` does not lead the region, as far as can be told. */
+  forgetLeader(regionId: RegionId, nodeId: NodeId): void {
+    if (this.leaders.get(regionId) === nodeId) this.leaders.delete(regionId);
   }
 
   /** Regions of a keyspace as cached, else asked for; undefined when there is no such keyspace. */
