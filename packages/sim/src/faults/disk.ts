@@ -2,6 +2,7 @@
  * Disks that are slow, fail, are full or someone else's, and such as destroy what they hold. Destruction
  * stays under a quorum of every region, but in the profile that exceeds it (damage.ts).
  */
+import { metaRegionId } from '@moku/base';
 import type { Harm } from '../damage.js';
 import type { SimNode } from '../sim-node.js';
 import type { DiskClass } from './classes.js';
@@ -21,29 +22,27 @@ export const diskFaults: Readonly<Record<DiskClass, FaultKind>> = {
   slowDisk: { pauseMs: 4_000, inject: slowDisk },
   syncFailure: {
     pauseMs: 12_000,
-    inject: ({ node }) => {
-      if (!node.isRunning) return;
-      node.isDiskBroken = true;
-      node.disk.failSync();
-    },
+    inject: (scene) => breakOnce(scene, ({ disk }) => disk.failSync()),
   },
   flushFailure: {
     pauseMs: 12_000,
-    inject: ({ node }) => {
-      if (!node.isRunning) return;
-      node.isDiskBroken = true;
-      node.disk.failFlush();
-    },
+    inject: (scene) => breakOnce(scene, ({ disk }) => disk.failFlush()),
   },
   noSpace: { pauseMs: 10_000, inject: noSpace },
   swappedDisks: { pauseMs: 15_000, inject: swappedDisks },
-  bitFlip: { pauseMs: 8_000, inject: (scene) => flipBits(scene) },
-  lostSuffix: {
-    pauseMs: 15_000,
-    inject: (scene) => destroy(scene, 'amnesiac', ({ disk }) => disk.loseSyncedSuffix(scene.prng)),
-  },
+  bitFlip: { pauseMs: 8_000, inject: flipBits },
+  lostSuffix: { pauseMs: 15_000, inject: loseSuffix },
   wipe: { pauseMs: 15_000, inject: wipe },
 };
+
+function breakOnce({ node, skip }: FaultScene, fail: (node: SimNode) => void): void {
+  if (!node.isRunning) {
+    skip();
+    return;
+  }
+  node.isDiskBroken = true;
+  fail(node);
+}
 
 /** One disk: each sync takes longer, or none ends for a while. */
 function slowDisk({ cluster: { disturbance }, node, prng, during }: FaultScene): void {
@@ -83,7 +82,10 @@ function swappedDisks(scene: FaultScene): void {
   const others = cluster.nodes.filter((other) => other !== node);
   const other = others[prng.below(others.length)]!;
   const both = [node, other];
-  if (both.some((each) => each.hasForeignDisk)) return;
+  if (both.some((each) => each.hasForeignDisk)) {
+    scene.skip();
+    return;
+  }
   exchange(both);
   for (const each of both) {
     each.hasForeignDisk = true;
@@ -110,28 +112,40 @@ function flipBits(scene: FaultScene): void {
   destroy(scene, 'corrupt', ({ disk }) => {
     let isHit = false;
     for (let bit = 0; bit < bits; bit++) isHit = disk.flipBit(prng) || isHit;
-    return isHit;
+    return isHit ? 'corrupt' : 'none';
   });
+}
+
+function loseSuffix(scene: FaultScene): void {
+  destroy(scene, 'amnesiac', ({ disk }) =>
+    disk.loseSyncedSuffix(scene.prng) ? 'amnesiac' : 'none',
+  );
 }
 
 /** The directory, or one of its files. */
 function wipe(scene: FaultScene): void {
-  const part = (['all', 'all', 'log', 'engine'] as const)[scene.prng.below(4)]!;
-  destroy(scene, part === 'engine' ? 'corrupt' : 'replaced', ({ disk }) => {
+  const part = (['all', 'log', 'log', 'engine'] as const)[scene.prng.below(4)]!;
+  destroy(scene, part === 'engine' ? 'corrupt' : 'replaced', ({ disk, harm }) => {
     disk.wipe(part);
-    return true;
+    // With the data goes what told that the log is new.
+    if (part === 'engine') return harm === 'amnesiac' ? 'replaced' : 'corrupt';
+    const tells = part === 'log' && disk.appliedIndex(metaRegionId) > 0;
+    return tells ? 'amnesiac' : 'replaced';
   });
 }
 
-/** Ends the node, does it if the bounds allow, and has it started again. */
-function destroy(scene: FaultScene, harm: Harm, damage: (node: SimNode) => boolean): void {
+/** Ends the node, does it if the bounds allow, and has it started again. `damage` tells what came of it. */
+function destroy(scene: FaultScene, harm: Harm, damage: (node: SimNode) => Harm): void {
   const { cluster, node, restartLater } = scene;
-  if (node.hasForeignDisk || !cluster.damage.allows(node, harm)) return;
-  node.crash();
-  if (damage(node)) {
-    node.harm = worse(node.harm, harm);
-    cluster.trace.note(`harm ${node.nodeId} ${node.harm}`);
+  if (node.hasForeignDisk || !cluster.damage.allows(node, harm)) {
+    scene.skip();
+    return;
   }
+  node.crash();
+  const done = damage(node);
+  if (done === 'none') scene.skip();
+  node.harm = worse(node.harm, done);
+  cluster.trace.note(`harm ${node.nodeId} ${node.harm}`);
   restartLater(node);
 }
 

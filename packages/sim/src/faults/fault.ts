@@ -19,6 +19,8 @@ export interface FaultScene {
   during(end: () => void): void;
   /** Has `task` done every `periodMs()` until the fault's time or all faults are over. */
   repeat(periodMs: () => number, task: () => void): void;
+  /** Nothing could be done this time: it does not count. */
+  skip(): void;
   /** A node that ended comes back later, also after the last fault, unless it is to stay dead. */
   restartLater(node: SimNode): void;
 }

@@ -126,7 +126,10 @@ export class Faults {
         };
         again();
       },
-      restartLater: (each) => this.restartLater(each, prng),
+      skip: () => {
+        this.counts[each] -= 1;
+      },
+      restartLater: (ended) => this.restartLater(ended, prng),
     };
     kinds[each].inject(scene);
   }

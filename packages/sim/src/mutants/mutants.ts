@@ -3,6 +3,7 @@
  */
 import { MokuError } from '@moku/base';
 import { clientMutants } from './client-mutants.js';
+import { diskMutants } from './disk-mutants.js';
 import { kvMutants } from './kv-mutants.js';
 import type { Mutant } from './mutant.js';
 import { raftMutants } from './raft-mutants.js';
@@ -15,6 +16,7 @@ export const mutants: readonly Mutant[] = [
   ...kvMutants,
   ...clientMutants,
   ...storageMutants,
+  ...diskMutants,
 ];
 
 /** Throws INVALID_ARGUMENT when there is no such mutant. */
