@@ -2,7 +2,7 @@
  * What a node must not start on: stores that may have forgotten what they promised (P6). One rule for
  * production and the simulator.
  */
-import { MokuError } from '@moku/base';
+import { isMokuError, MokuError } from '@moku/base';
 import type { Engine } from '@moku/kv';
 
 /** What a log store says of its directory. */
@@ -28,4 +28,22 @@ export function refuseLostData(log: LogOrigin, engine: Engine, dir: string): voi
     dir,
     rule: 'data.db needs the log it came from',
   });
+}
+
+/** A log that keeps what it is told of its losses, durably when the promise resolves. */
+export interface NotingLog extends LogOrigin {
+  noteAmnesia(reason: string): Promise<void>;
+}
+
+/**
+ * Like `refuseLostData`, and so at all later starts: the next opening of a log that was made just now is not
+ * its first, and would show nothing.
+ */
+export async function refuseForEver(log: NotingLog, engine: Engine, dir: string): Promise<void> {
+  try {
+    refuseLostData(log, engine, dir);
+  } catch (error) {
+    if (isMokuError(error, 'LOG_AMNESIA')) await log.noteAmnesia(error.message);
+    throw error;
+  }
 }

@@ -18,7 +18,7 @@ import {
 } from '@moku/transport';
 import { type AdminServer, startAdmin } from './admin.js';
 import { checkNodeConfig, defaultTimings, type NodeTimings } from './config.js';
-import { refuseLostData } from './lost-data.js';
+import { refuseForEver } from './lost-data.js';
 import { createNode, type MokuNode } from './node.js';
 import type { NodeStatus } from './status.js';
 
@@ -120,7 +120,7 @@ async function start(options: StartOptions, opened: Opened): Promise<RunningNode
   opened.add(() => log.close());
   const engine = await openEngine({ dir });
   opened.add(() => engine.close());
-  refuseLostData(log, engine, dir);
+  await refuseForEver(log, engine, dir);
   const links = await openLinks(options, log);
   if (links !== undefined) opened.add(() => links.close());
   const onFatal = rememberingAmnesia(log, options.onFatal ?? throwOutside);

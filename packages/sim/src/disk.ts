@@ -103,6 +103,8 @@ export class SimDisk implements Disk {
       refuseLostData(contents, contents.engine, `disk ${contents.owner}`);
     } catch (error) {
       if (!(error instanceof MokuError)) throw error;
+      // As `refuseForEver` notes it beside the log.
+      if (error.code === 'LOG_AMNESIA') contents.isAmnesiac = true;
       this.life = -1;
       opening.onRefused(error);
       return;

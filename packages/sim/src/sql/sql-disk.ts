@@ -8,7 +8,7 @@
  */
 import { assert, type Clock, MokuError, type Prng, type RegionId } from '@moku/base';
 import type { Engine } from '@moku/kv';
-import { refuseLostData } from '@moku/node';
+import { refuseForEver } from '@moku/node';
 import type {
   HardState,
   LogStore,
@@ -204,7 +204,7 @@ export class SqlDisk implements Disk {
       writerLinks(machine, pace, onStart),
     );
     if (life !== this.life) return undefined;
-    refuseLostData(log, engine, dir);
+    await refuseForEver(log, engine, dir);
     const problem = shadow.adopt(log);
     if (problem !== undefined) {
       this.options.report('what was synced is found again', `node ${nodeId}: ${problem}`);
