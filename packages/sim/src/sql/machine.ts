@@ -73,6 +73,11 @@ export class Machine implements Medium {
     return this.volume.disk;
   }
 
+  /** Holds from now on what `other` holds; nothing may run on either. */
+  copyFrom(other: Machine): void {
+    this.disk.copyFrom(other.disk, other.dir, this.dir);
+  }
+
   /** The power goes, whatever is under way, and comes back: what is durable then is all there is. */
   crash(remains: Remains): void {
     this.disk.cut();

@@ -169,6 +169,18 @@ export class SectorDisk {
     this.failsNextSync = false;
   }
 
+  /** Takes over the durable files of `other` that lie in `from`, as files in `to`. */
+  copyFrom(other: SectorDisk, from: string, to: string): void {
+    this.files.clear();
+    for (const file of other.files.values()) {
+      const copy = new SectorFile(to + file.path.slice(from.length));
+      copy.durable.copyFrom(file.durable);
+      copy.current.copyFrom(file.durable);
+      copy.isDurable = true;
+      this.files.set(copy.path, copy);
+    }
+  }
+
   bytesUsed(): number {
     let bytes = 0;
     for (const file of this.files.values()) bytes += file.current.size;
