@@ -29,6 +29,8 @@ export interface RegionHostConfig {
   readonly appendPauseBytes: number;
   /** Age of a peer's oldest unsynced batch beyond which appends to it wait. */
   readonly slowDiskMs: number;
+  /** Age of this node's own oldest unsynced batch beyond which it hands its leaderships over. */
+  readonly hungDiskMs: number;
   /** Bytes queued on a bulk lane beyond which the next snapshot chunk waits. */
   readonly bulkPauseBytes: number;
   /** Snapshots sent at once by this node. */
@@ -63,6 +65,7 @@ export const defaultRegionHostConfig: RegionHostConfig = {
   applyBytesPerTurnMax: 2 * MiB,
   appendPauseBytes: 2 * MiB,
   slowDiskMs: 1_000,
+  hungDiskMs: 3_000,
   bulkPauseBytes: 1 * MiB,
   snapshotsOutMax: 2,
   snapshotsInMax: 4,

@@ -7,6 +7,7 @@
  *  V1 Events of the claims module are handled at once, before the next item of a frame.
  *  V2 A session's end, and its beginning, count everything under way to that peer as lost (D3 of claims).
  *  V3 Nobody is judged in a late turn, nor while received frames wait to be handled.
+ *  V4 A node whose disk hangs leads nothing that a sound one could.
  */
 import { type NodeId, unreachable } from '@moku/base';
 import type { LogStore } from '@moku/raft';
@@ -20,12 +21,14 @@ import type { Peer, Peers } from './peers.js';
 import type { Registry } from './registry.js';
 import type { Replica } from './replica.js';
 import type { Rest } from './rest.js';
+import { transferAll } from './transfers.js';
 
 export interface LivenessParts {
   readonly claims: Claims;
   readonly config: RegionHostConfig;
   readonly leadership: Leadership;
   readonly log: LogStore;
+  readonly nodeId: NodeId;
   readonly pairs: Pairs;
   readonly peers: Peers;
   readonly registry: Registry;
@@ -48,6 +51,8 @@ export class Liveness {
   private readonly electionTimeoutMs: number;
   /** Ticks of this node, as of the present turn. */
   private tick = 0;
+  /** When leaderships may be handed over again because the disk hangs. */
+  private shedDueMs = 0;
 
   constructor(parts: LivenessParts) {
     this.parts = parts;
@@ -118,11 +123,23 @@ export class Liveness {
       if (isOver) peer.isPaused = true;
       else if (peer.isPaused && queued <= config.appendPauseBytes / 2) peer.isPaused = false;
     }
+    this.shed(nowMs, slow);
   }
 
   /** When the next heartbeat is due; Infinity without a session. */
   nextDueMs(): number {
     return this.parts.claims.nextDueMs();
+  }
+
+  /**
+   * A node whose own disk hangs acknowledges nothing, though its heartbeats go out: who keeps up leads
+   * instead, as far as there is somebody (V4).
+   */
+  private shed(nowMs: number, slow: ReadonlySet<NodeId>): void {
+    const { config, log } = this.parts;
+    if (log.health().oldestUnsyncedMs <= config.hungDiskMs || nowMs < this.shedDueMs) return;
+    this.shedDueMs = nowMs + config.housekeepingMs;
+    transferAll(this.parts, (nodeId) => !slow.has(nodeId));
   }
 
   private setSilent(peer: Peer, isSilent: boolean): void {

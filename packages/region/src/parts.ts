@@ -87,7 +87,7 @@ export function compose(options: ComposeOptions): HostParts {
   const snapshotsOut = new SnapshotsOut({ ...shared, signals });
   const snapshotsIn = new SnapshotsIn({ ...shared, canApply, signals, writer });
   const outbox = new Outbox({ ...shared, snapshotsOut });
-  const liveness = new Liveness({ ...shared, log });
+  const liveness = new Liveness({ ...shared, log, nodeId });
   const frames = new FrameHandler({ ...shared, liveness, snapshotsIn, snapshotsOut });
   const ticker = new Ticker({ ...shared, contexts, liveness, outbox, schedule, snapshotsIn });
   const parts = {

@@ -18,6 +18,9 @@ export interface TransferParts {
   readonly rest: Rest;
 }
 
+/** Whether a node may lead what another hands over. */
+type IsFit = (nodeId: NodeId) => boolean;
+
 /** Transfers begun by one call of `transferAll`. */
 const transfersMax = 1024;
 
@@ -30,8 +33,11 @@ export function transferTo(parts: TransferParts, replica: Replica, to: NodeId): 
   return true;
 }
 
-/** Begins to hand over every leadership here; returns how many may still go to somebody. */
-export function transferAll(parts: TransferParts): number {
+/**
+ * Begins to hand over every leadership here, to nodes that are fit; returns how many may still go to
+ * somebody.
+ */
+export function transferAll(parts: TransferParts, isFit: IsFit = everybody): number {
   let begun = 0;
   let remaining = 0;
   for (const replica of parts.registry.all()) {
@@ -40,7 +46,7 @@ export function transferAll(parts: TransferParts): number {
     if (begun >= transfersMax) continue;
     begun++;
     if (replica.raft.isTransferring) continue;
-    const to = bestSuccessor(parts, replica);
+    const to = bestSuccessor(parts, replica, isFit);
     if (to !== undefined) transferTo(parts, replica, to);
   }
   return remaining;
@@ -59,14 +65,14 @@ function hasReachableVoter(
 }
 
 /** The node whose replica is furthest; among equals they take turns by region. */
-function bestSuccessor(parts: TransferParts, replica: Replica): NodeId | undefined {
+function bestSuccessor(parts: TransferParts, replica: Replica, isFit: IsFit): NodeId | undefined {
   const { raft, regionId, descriptor } = replica;
   const { replicas } = descriptor;
   let best: NodeId | undefined;
   let bestIndex = -1;
   for (let i = 0; i < replicas.length; i++) {
     const { replicaId, nodeId } = replicas[(i + regionId) % replicas.length]!;
-    if (!isCandidate(parts, replica, replicaId, nodeId)) continue;
+    if (!isCandidate(parts, replica, replicaId, nodeId) || !isFit(nodeId)) continue;
     const { matchIndex } = raft.progress(replicaId)!;
     if (matchIndex > bestIndex) {
       best = nodeId;
@@ -85,4 +91,8 @@ function isCandidate(
   if (nodeId === parts.nodeId || !parts.claims.hasClaim(nodeId, replica.regionId)) return false;
   const { raft } = replica;
   return isVoter(raft.confState, replicaId) && raft.progress(replicaId) !== undefined;
+}
+
+function everybody(): boolean {
+  return true;
 }

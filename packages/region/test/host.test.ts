@@ -420,6 +420,25 @@ describe('trouble', () => {
     expect(call.outcome).toBeUndefined();
   });
 
+  it('of a disk that hangs moves what its node leads to those that keep up', () => {
+    const cluster = new Cluster({ nodes: 3, regions: 12 }).startAll();
+    settle(cluster);
+    const hung = cluster.node(1);
+    const led = cluster.descriptors.filter(({ regionId }) => cluster.leader(regionId) === hung);
+    expect(led.length).toBeGreaterThan(0);
+    hung.syncMs = () => 60_000;
+    for (const { regionId } of led) cluster.propose(regionId, 'k', 'x');
+    const isMoved = (): boolean =>
+      led.every(({ regionId }) => {
+        const leader = cluster.leader(regionId);
+        return leader !== undefined && leader !== hung;
+      });
+    cluster.runUntil(isMoved, 5_000, 'led by nodes whose disks keep up');
+    const calls = led.map(({ regionId }) => cluster.propose(regionId, 'k', 'y'));
+    cluster.runUntil(() => calls.every((c) => c.outcome !== undefined), 1_000, 'answered');
+    for (const call of calls) expect(call.outcome!.kind).toBe('applied');
+  });
+
   it('of a disk that syncs slowly on a follower delays nobody', () => {
     const cluster = new Cluster({ nodes: 3, regions: 20 }).startAll();
     settle(cluster);

@@ -3,6 +3,20 @@ import { electionTimeoutMs } from '../stage.js';
 import { type Story, story } from '../story.js';
 
 export const disks: readonly Story[] = [
+  story('a leader whose syncs hang for 30 s is replaced', {}, async (s) => {
+    const leader = await s.elected();
+    await s.put('a');
+    s.hangSyncs(leader);
+    const pending = s.calls.put('a');
+    await s.elected({ among: s.others(leader), withinElectionTimeouts: 15 });
+    await s.ok(pending, 10_000);
+    await s.put('b', 5_000);
+    await s.advance(30_000);
+    s.expect(!s.see.isLeader(leader), () => 'it leads again although its disk hangs');
+    s.freeSyncs(leader);
+    await s.caughtUp(leader, 10_000);
+  }),
+
   story('every disk hangs for 10 s: nobody is to blame, and all goes on', {}, async (s) => {
     await s.put('a');
     for (const node of [1, 2, 3]) s.hangSyncs(node);
