@@ -14,8 +14,6 @@ import {
   networkClasses,
 } from './faults/classes.js';
 
-export { type FaultClass, faultClasses } from './faults/classes.js';
-
 export const profileNames = ['swarm', 'network', 'disk', 'many-regions', 'beyond'] as const;
 
 export type ProfileName = (typeof profileNames)[number];

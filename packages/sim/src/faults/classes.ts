@@ -16,7 +16,7 @@ export const networkClasses = [
   'corrupt',
 ] as const;
 
-export const processClasses = ['crash', 'crashWithin', 'restartStorm', 'pause', 'clock'] as const;
+const processClasses = ['crash', 'crashWithin', 'restartStorm', 'pause', 'clock'] as const;
 
 /** What they do to a disk is never undone. */
 export const destructiveClasses = ['bitFlip', 'lostSuffix', 'wipe'] as const;
