@@ -31,6 +31,8 @@ const attemptMsMax = 5_000;
  * written again: beyond its pace, more under way means less done.
  */
 const writeBytesPerNodeMax = 4 * 1024 * 1024;
+/** What a command costs a node beside its bytes, so that small ones are bounded too: 4,096 at most. */
+const writeOverheadBytes = 1024;
 
 export class Attempts {
   private readonly channels: Channels;
@@ -53,7 +55,7 @@ export class Attempts {
   ): Promise<AttemptResult> {
     const leader = this.router.leaderOf(region.regionId);
     const nodeId = this.target(region);
-    const bytes = request.kind === 'execute' ? request.command.length : 0;
+    const bytes = request.kind === 'execute' ? request.command.length + writeOverheadBytes : 0;
     const turn = this.gates.enter(nodeId, bytes, deadline.signal);
     if (turn !== undefined && !(await turn)) {
       return again(new MokuError('BUSY', { queue: 'writeBytes' }), false, true);

@@ -54,7 +54,10 @@ function refused(of: 'REGION_UNKNOWN' | 'INVALID_ARGUMENT'): ClientAnswer {
 }
 
 /** A database whose requests to the empty node are counted; `hold` delays what it answers. */
-function database(hold: () => Promise<void>): { db: ClientDatabase; asked: () => number } {
+function database(
+  hold: () => Promise<void>,
+  onWrite: () => Promise<void> = async () => {},
+): { db: ClientDatabase; asked: () => number } {
   let asked = 0;
   const dial = async (address: string) =>
     localChannel({
@@ -67,6 +70,7 @@ function database(hold: () => Promise<void>): { db: ClientDatabase; asked: () =>
         }
         if (request.kind !== 'execute') return refused('INVALID_ARGUMENT');
         const { type } = decodeCommand(request.command);
+        if (type === 'write') await onWrite();
         const outcome =
           type === 'openSession'
             ? ({ type: 'sessionOpened', sessionId: 7 } as const)
@@ -104,5 +108,24 @@ it('what a node that knows nothing says late does not make the client forget who
   await read;
   for (let i = 0; i < 10; i++) await space.put(`c${i}`, i);
   expect(asked()).toBeLessThanOrEqual(2);
+  await db.close();
+});
+
+it('small writes beyond what a node may be asked at once wait in the client', async () => {
+  let underWay = 0;
+  let most = 0;
+  const { db } = database(
+    async () => {},
+    async () => {
+      most = Math.max(most, ++underWay);
+      await new Promise((resolve) => setImmediate(resolve));
+      underWay--;
+    },
+  );
+  const space = await db.keyspace('k');
+  await space.put('a', 1);
+  await Promise.all(Array.from({ length: 12_000 }, (_, i) => space.put(`b${i}`, i)));
+  expect(most).toBeGreaterThan(1_000);
+  expect(most).toBeLessThanOrEqual(4_096);
   await db.close();
 });
