@@ -130,6 +130,8 @@ describe('a simulated disk', () => {
       disk = diskOf(1);
       filled();
       disk.wipe(part);
+      open();
+      disk.crash();
       return open();
     });
     expect(refusals[0]).toBe('LOG_AMNESIA');
