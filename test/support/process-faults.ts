@@ -108,6 +108,9 @@ export async function disturbLinks(run: Run, { kind, direction }: LinkFault): Pr
     load.answered(150),
   ]);
   for (const { faults } of links) faults.set([]);
+  // Asked before all is cut off, which would end them, too.
+  await endOfDisturbed(links);
+  if (kind !== 'delay') countNoticed(run, kind);
   const before = await cluster.leaders();
   const leader = await cluster.busiest();
   for (const { faults } of cluster.linksOf(leader)) faults.set([{ kind, direction, reach: 'all' }]);
@@ -115,7 +118,6 @@ export async function disturbLinks(run: Run, { kind, direction }: LinkFault): Pr
   for (const { faults } of links) faults.set([]);
   await endOfDisturbed(links);
   count(run, kind, struck(links, kind));
-  if (kind !== 'delay') countNoticed(run, kind);
 }
 
 /** Five links have one kind of fault each, both ways, while a leader is killed, and while another one sleeps. */
