@@ -8,7 +8,7 @@
 import { createPrng, hash32, type Prng, utf8 } from '@moku/base';
 import type { SimCluster } from '../cluster.js';
 import type { SimNode } from '../sim-node.js';
-import { type FaultClass, faultClasses } from './classes.js';
+import { destructiveClasses, type FaultClass, faultClasses } from './classes.js';
 import { clientFaults } from './client.js';
 import { diskFaults } from './disk.js';
 import { type FaultKind, type FaultScene, logUniform } from './fault.js';
@@ -21,6 +21,9 @@ const kinds: Readonly<Record<FaultClass, FaultKind>> = {
   ...networkFaults,
   ...clientFaults,
 };
+
+/** Those that are left out once as much is destroyed as may be, or where both nodes are taken: none may come. */
+const bounded: ReadonlySet<FaultClass> = new Set([...destructiveClasses, 'swappedDisks']);
 
 /** From a storm to something rare: what the mean pause of a class is multiplied with. */
 const stormFactor = 1 / 6;
@@ -65,7 +68,7 @@ export class Faults {
       const pauseMs = kinds[each].pauseMs * logUniform(prng, stormFactor, rareFactor);
       const lastsMsMax = logUniform(prng, 500, 30_000);
       trace.note(`class ${each} every ${pauseMs.toFixed(0)} for up to ${lastsMsMax.toFixed(0)}`);
-      this.faultsPerMs += 1 / pauseMs;
+      if (!bounded.has(each)) this.faultsPerMs += 1 / pauseMs;
       this.plan(each, { pauseMs, lastsMsMax, prng });
     }
   }
