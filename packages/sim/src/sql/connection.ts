@@ -34,7 +34,7 @@ const codeNames: Readonly<Record<number, string>> = {
 };
 
 /** What SQLite reports; `code` is its name, with the number of the extended code behind it. */
-export class SqliteError extends Error {
+class SqliteError extends Error {
   readonly code: string;
 
   constructor(message: string, extendedCode: number) {

@@ -12,7 +12,7 @@
 import type { Prng } from '@moku/base';
 
 /** What a disk writes whole or not at all. */
-export const atomBytes = 512;
+const atomBytes = 512;
 
 /** What a cut keeps of what was not synced. */
 export type Remains = 'nothing' | 'everything' | 'prefix' | 'subset';
@@ -49,7 +49,7 @@ export class SectorFile {
 }
 
 /** Bytes that grow; beyond `size` they are zero. */
-export class Image {
+class Image {
   bytes: Uint8Array = new Uint8Array(0);
   size = 0;
 
