@@ -1,6 +1,6 @@
 /**
- * How fast the simulator is: simulated hours per CPU minute of this process (all its threads: compiler and
- * collector, too), after one seed that is not counted. What is simulated: runs of the swarm profile from
+ * How fast the simulator is: simulated hours per CPU minute of this process (its compiler and its collector,
+ * too), after one seed that is not counted. What is simulated: runs of the swarm profile from
  * first to last, with 5 nodes and 8 regions (three replicas each, and meta on five nodes), disks in memory,
  * and everything else as each seed draws it: 2 to 4 clients, one call at a time with a mean pause of 20, 100
  * or 400 ms, delays, timings, real links in a third of the seeds, each class of faults in half of them; all
@@ -8,7 +8,14 @@
  * of faults. Then the same cluster nearly idle: no faults, one client that calls every five seconds.
  * Run: `pnpm bench sim [REGIONS] [SEEDS]`.
  */
-import { type SimulationOptions, type SimulationResult, simulate } from '@moku/sim';
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import {
+  type SimulationOptions,
+  type SimulationResult,
+  seedProcessFlags,
+  simulate,
+} from '@moku/sim';
 
 const nodes = 5;
 const regions = Number(process.argv[2] ?? 8);
@@ -58,6 +65,15 @@ async function measure(what: string, shape: SimulationOptions['shape']): Promise
     operations: sum((result) => result.operations),
     cpuMsPerSimulatedSecond: rounded((cpuMs / simulatedMs) * 1_000),
   };
+}
+
+// In a process with the flags of those that `pnpm sim` runs seeds in.
+if (!process.execArgv.includes(seedProcessFlags[0]!)) {
+  const args = [...seedProcessFlags, ...process.execArgv, fileURLToPath(import.meta.url)];
+  const { status } = spawnSync(process.execPath, [...args, ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  });
+  process.exit(status ?? 1);
 }
 
 const name = `${nodes} nodes, ${regions} regions, profile ${profile}`;

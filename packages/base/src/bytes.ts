@@ -176,7 +176,7 @@ export class ByteWriter {
 /** Reads what a ByteWriter wrote. Slices alias the input. Throws FRAME_MALFORMED on short input. */
 export class ByteReader {
   private readonly buffer: Uint8Array;
-  /** Made when the first number of fixed width is read: most inputs are short and have none. */
+  /** Made when the first number of 64 bits is read: most inputs are short and have none. */
   private fixed: DataView | undefined = undefined;
   private at: number;
   private readonly end: number;
@@ -218,9 +218,10 @@ export class ByteReader {
 
   u32(): number {
     this.need(4);
-    const value = this.data().getUint32(this.at, true);
-    this.at += 4;
-    return value;
+    const { buffer, at } = this;
+    this.at = at + 4;
+    const low = buffer[at]! | (buffer[at + 1]! << 8) | (buffer[at + 2]! << 16);
+    return low + buffer[at + 3]! * 0x1000000;
   }
 
   f64(): number {

@@ -109,7 +109,8 @@ export class Attempts {
 
   private async bounded(channel: RequestChannel, request: ClientRequest, deadline: Deadline) {
     const controller = new AbortController();
-    const abort = (): void => controller.abort();
+    // With a reason given, none is made, which would take the stack down with it.
+    const abort = (): void => controller.abort('over');
     const timer = this.clock.after(attemptMsMax, abort);
     deadline.signal.addEventListener('abort', abort, { once: true });
     try {

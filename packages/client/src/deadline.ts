@@ -46,7 +46,7 @@ export class Deadline {
     this.signal = this.controller.signal;
     // A call may have many requests under way; each listens.
     setMaxListeners(0, this.signal);
-    this.timer = clock.after(timeoutMs, () => this.controller.abort());
+    this.timer = clock.after(timeoutMs, () => this.controller.abort('timeout'));
     this.caller = options?.signal;
     if (this.caller?.aborted) this.controller.abort();
     else if (this.caller !== undefined) callers.add(this.caller, this.onCallerAbort);

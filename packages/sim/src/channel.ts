@@ -35,6 +35,9 @@ export function dialSimulated(options: ChannelOptions, address: string): Promise
   });
 }
 
+/** Why calls are aborted; without it each abort would make an error of its own, with its stack. */
+const ended = 'ended';
+
 interface Call {
   readonly resolve: (answer: ClientAnswer) => void;
   readonly reject: (error: MokuError) => void;
@@ -131,7 +134,7 @@ class SimChannel implements RequestChannel {
 
   private end(call: Call, error: MokuError): void {
     if (!this.calls.delete(call)) return;
-    call.controller.abort();
+    call.controller.abort(ended);
     call.reject(error);
   }
 }

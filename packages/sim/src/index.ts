@@ -17,6 +17,7 @@ export { type Verdict, worstOf } from './check/verdict.js';
 export type { Failure } from './cluster.js';
 export type { FaultClass } from './faults/classes.js';
 export { type ProfileName, profileNames } from './profile.js';
+export { seedProcessFlags } from './runner/seed-process.js';
 export {
   type SimulationOptions,
   type SimulationResult,

@@ -4,8 +4,12 @@ import type { HostStatus } from '@moku/region';
 import type { SimNode } from '../sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
-/** Votes and the like are written beyond the limit at which proposals begin to wait. */
-const logBatchesMarginMax = 10_000;
+/**
+ * At the limit leaders' proposals wait. What others sent is still written: of each region the appends that
+ * its leader may have under way, and a hard state per election.
+ */
+const batchesPerRegionMax = limits.inflightMessagesMax;
+const bytesPerRegionMax = limits.inflightBytesMax;
 
 export class BoundedQueues implements Invariant {
   private readonly report: Report;
@@ -17,13 +21,11 @@ export class BoundedQueues implements Invariant {
   onNode(node: SimNode, status: HostStatus): void {
     this.hold(node, 'proposalBytes', status.proposalBytes, limits.proposalBytesPerNodeMax);
     const { batchesInFlight, bytesInFlight } = node.disk.health();
-    this.hold(
-      node,
-      'logBatches',
-      batchesInFlight,
-      limits.logBatchesInFlightMax + logBatchesMarginMax,
-    );
-    this.hold(node, 'logBytes', bytesInFlight, 2 * limits.logBytesInFlightMax);
+    const { regions } = status;
+    const batchesMax = limits.logBatchesInFlightMax + regions * batchesPerRegionMax;
+    this.hold(node, 'logBatches', batchesInFlight, batchesMax);
+    const bytesMax = limits.logBytesInFlightMax + regions * bytesPerRegionMax;
+    this.hold(node, 'logBytes', bytesInFlight, Math.min(bytesMax, 2 * limits.logBytesInFlightMax));
   }
 
   private hold(node: SimNode, queue: string, value: number, bound: number): void {

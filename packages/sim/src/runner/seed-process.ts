@@ -25,6 +25,13 @@ const stderrCharsKept = 2_000;
 const main = fileURLToPath(new URL('./main.js', import.meta.url));
 const plant = new URL('../mutants/plant.js', import.meta.url).href;
 
+/** A run leaves much garbage and keeps little: a large nursery, collected without threads that wait for each other. */
+export const seedProcessFlags: readonly string[] = [
+  '--single-threaded-gc',
+  '--min-semi-space-size=16',
+  '--max-semi-space-size=64',
+];
+
 export class SeedProcess {
   /** CPU time that it reported last. */
   cpuMs = 0;
@@ -41,7 +48,7 @@ export class SeedProcess {
     const planted =
       mutant === undefined ? [] : ['--import', `${plant}?${encodeURIComponent(mutant)}`];
     this.child = fork(main, mutant === undefined ? [] : [mutant], {
-      execArgv: planted,
+      execArgv: [...seedProcessFlags, ...planted],
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     });
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
