@@ -216,7 +216,9 @@ function expectedRefusals({ isDiskFull, hasForeignDisk, harm }: SimNode): readon
   if (isDiskFull) codes.push('LOG_IO');
   if (hasForeignDisk) codes.push('DIR_FOREIGN');
   // A bit of a real file may be one that other bits are missed by.
-  if (harm !== 'none') codes.push('LOG_CORRUPT', 'ENGINE_CORRUPT', 'LOG_AMNESIA');
+  if (harm !== 'none') {
+    codes.push('LOG_CORRUPT', 'ENGINE_CORRUPT', 'LOG_AMNESIA', 'DIR_FOREIGN', 'DIR_FORMAT_NEWER');
+  }
   return codes;
 }
 

@@ -6,7 +6,7 @@
  *  D1 What an opening finds is held against what was written and reported (`LogShadow`, S1).
  *  D2 Of a former life nothing completes.
  */
-import { assert, type Clock, MokuError, type Prng, type RegionId } from '@moku/base';
+import { assert, type Clock, MokuError, type NodeId, type Prng, type RegionId } from '@moku/base';
 import type { Engine } from '@moku/kv';
 import { refuseForEver } from '@moku/node';
 import type {
@@ -45,6 +45,7 @@ const noHealth: LogStoreHealth = { batchesInFlight: 0, bytesInFlight: 0, oldestU
 
 /** What is exchanged with a disk. */
 interface Contents {
+  readonly owner: NodeId;
   readonly machine: Machine;
   readonly shadow: LogShadow;
 }
@@ -71,6 +72,7 @@ export class SqlDisk implements Disk {
     this.options = options;
     const { room, nodeId, prng, scheduler } = options;
     this.contents = {
+      owner: nodeId,
       machine: room.machine(`node-${nodeId}`, prng.split()),
       shadow: new LogShadow(() => scheduler.nowMs),
     };
@@ -79,7 +81,8 @@ export class SqlDisk implements Disk {
   open(life: number, opening: DiskOpening): void {
     this.life = life;
     this.isOpening = true;
-    // Its promises settle in the events that answer.
+    // Promises settle in this event and in those that answer.
+    this.options.scheduler.needsDrain = true;
     void this.openStores(life).then(
       (opened) => {
         if (opened !== undefined) this.later(0, () => opening.onOpened(opened));
@@ -185,9 +188,13 @@ export class SqlDisk implements Disk {
   private async openStores(
     life: number,
   ): Promise<Parameters<DiskOpening['onOpened']>[0] | undefined> {
-    const { machine, shadow } = this.contents;
+    const { owner, machine, shadow } = this.contents;
     const { nodeId, overlayBytesMax, times } = this.options;
     const { dir } = machine;
+    // A disk that was wiped and taken away looks new to a stranger; nobody is to move in.
+    if (owner !== nodeId && !machine.exists(`${dir}/log.db`)) {
+      throw new MokuError('DIR_FOREIGN', { field: 'nodeId', found: owner, expected: nodeId });
+    }
     const clock = this.clock();
     const pace = this.pace();
     const onStart = (actor: Actor): void => {

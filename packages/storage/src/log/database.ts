@@ -306,12 +306,19 @@ function checkSynchronous(database: SqlConnection): void {
 function checkOwner(database: SqlConnection, options: ThreadOptions, medium: Medium): void {
   const tables = database.prepare('SELECT name FROM sqlite_schema').pluck().all() as string[];
   if (tables.length === 0) {
+    // A new file has its header only; one with more has lost its tables.
+    const pages = Number(database.pragma('page_count', { simple: true }));
+    if (pages > 1) throw new MokuError('LOG_CORRUPT', { field: 'tables', pages, dir: options.dir });
     createTables(database, options, medium);
     return;
   }
   if (!tables.includes('meta')) {
     const found = tables.join(',');
     throw new MokuError('DIR_FOREIGN', { field: 'tables', found, expected: 'batch,region,meta' });
+  }
+  for (const key of ['format', 'clusterId', 'nodeId', 'storeId']) {
+    if (readMeta(database, key) !== undefined) continue;
+    throw new MokuError('LOG_CORRUPT', { field: `meta.${key}`, dir: options.dir });
   }
   const format = Number(text(readMeta(database, 'format') ?? utf8('0')));
   if (!(format <= logFormatVersion)) {

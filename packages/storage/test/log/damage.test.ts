@@ -122,6 +122,21 @@ it('a state of one region under the id of another is refused', async () => {
   expect(await rejection(openLogStore({ dir, ...owner }))).toMatchObject({ code: 'LOG_CORRUPT' });
 });
 
+it.each([
+  ['a table of names that lost one', "DELETE FROM meta WHERE key = 'clusterId'"],
+  ['a format that is gone', "DELETE FROM meta WHERE key = 'format'"],
+  ['a store id that is gone', "DELETE FROM meta WHERE key = 'storeId'"],
+  ['a schema that is gone', 'DELETE FROM sqlite_schema'],
+])('%s is refused with LOG_CORRUPT: it is neither foreign nor new', async (_what, sql) => {
+  const dir = await written();
+  const database = new Database(join(dir, 'log.db'));
+  database.unsafeMode(true);
+  database.pragma('writable_schema = ON');
+  database.exec(sql);
+  database.close();
+  expect(await rejection(openLogStore({ dir, ...owner }))).toMatchObject({ code: 'LOG_CORRUPT' });
+});
+
 it('rows that are there twice are refused with LOG_CORRUPT, and nothing stays held', async () => {
   const dir = await written();
   const database = new Database(join(dir, 'log.db'));
