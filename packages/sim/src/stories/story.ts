@@ -70,7 +70,7 @@ export async function tellStory(
   const sent = new Sent();
   const root = createPrng(seed);
   const cluster = new SimCluster({
-    profile: profileOf(options),
+    profile: profileOf(options, seed),
     prng: root.split(),
     print,
     replication: options.replication ?? options.nodes ?? 3,
@@ -99,8 +99,8 @@ export async function tellStory(
   };
 }
 
-/** As plain as the largest clusters are: one kind of links, disks and timings. */
-function profileOf({ nodes = 3, regions = 1, profile }: StoryOptions): Profile {
+/** As plain as the largest clusters are; every third seed has the product's own links over simulated sockets. */
+function profileOf({ nodes = 3, regions = 1, profile }: StoryOptions, seed: number): Profile {
   return {
     ...drawProfile('many-regions', createPrng(1)),
     nodes,
@@ -111,6 +111,7 @@ function profileOf({ nodes = 3, regions = 1, profile }: StoryOptions): Profile {
     flushMsMax: 500,
     logKeepBytes: 20_000,
     overlayBytesMax: 1 << 26,
+    hasRealLinks: seed % 3 === 0,
     classes: new Set(),
     ...profile,
   };
