@@ -14,9 +14,10 @@ interface Outcome {
   readonly stderr: string;
 }
 
-async function sim(args: readonly string[]): Promise<Outcome> {
+async function sim(args: readonly string[], nodeOptions = ''): Promise<Outcome> {
+  const env = { ...process.env, NODE_OPTIONS: nodeOptions };
   try {
-    const { stdout, stderr } = await run(process.execPath, [main, ...args]);
+    const { stdout, stderr } = await run(process.execPath, [main, ...args], { env });
     return { exitCode: 0, stdout, stderr };
   } catch (error) {
     const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
@@ -87,6 +88,40 @@ describe('the command that runs seeds', () => {
     expect(stdout).toContain('--seeds-max N');
     expect(exitCode).toBe(0);
   });
+
+  it(
+    'tells a process that runs out of memory as the failure of its seed',
+    async () => {
+      const args = ['--seed', '3', '--profile', 'many-regions', '--json'];
+      const { exitCode, stdout } = await sim(args, '--max-old-space-size=16');
+      expect(stdout).toContain(
+        'seed 3, profile many-regions: the run ends: the process ended with',
+      );
+      expect(stdout).toContain('JavaScript heap out of memory');
+      const failures = [{ seed: 3, profile: 'many-regions', invariant: 'the run ends' }];
+      expect(totalsOf(stdout)).toMatchObject({ seeds: 1, failures });
+      expect(exitCode).toBe(1);
+    },
+    boundMs,
+  );
+
+  it(
+    'runs seeds that 100 divides in a second process, and tells a trace that is not the same',
+    async () => {
+      // What a run notes of its profile names its process.
+      const unequal = `const f=JSON.stringify;JSON.stringify=(v,...r)=>f(v,...r)+(v?.safetyMs?process.pid:'')`;
+      const imported = `--import=data:text/javascript,${encodeURIComponent(unequal)}`;
+      // One that ends early.
+      const args = ['--seed', '100', '--mutant', 'voteBeforeSync', '--json'];
+      const found = { seed: 100, profile: 'swarm', invariant: 'durable before send' };
+      expect(totalsOf((await sim(args)).stdout)['failures']).toEqual([found]);
+      expect(totalsOf((await sim(args, imported)).stdout)['failures']).toEqual([
+        found,
+        { ...found, invariant: 'determinism' },
+      ]);
+    },
+    boundMs,
+  );
 
   it(
     'tells the totals so far when it is interrupted, and leaves no process behind',

@@ -57,11 +57,6 @@ const replication: readonly Mutant[] = [
     ['core.sendAfterPersist({', 'core.send({'],
   ),
   edited(
-    ['overtakenWriteVouches', 'log-tail'],
-    'A write to the log that a truncation overtook counts as if nothing had happened.',
-    ['if (writes[i].lastIndex >= from)\n                writes[i].lastIndex = from - 1;', ''],
-  ),
-  edited(
     ['prevLogTermUnchecked', 'replication'],
     'A follower takes entries behind one that differs from its leader’s.',
     ['tail.term(prevLogIndex) !== prevLogTerm) {', 'tail.term(prevLogIndex) === undefined) {'],

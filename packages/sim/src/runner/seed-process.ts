@@ -20,7 +20,7 @@ export type SeedOutcome =
 const answerMsMax = 10 * 60_000;
 /** A mutant may run for ever. */
 const mutantAnswerMsMax = 3 * 60_000;
-const stderrCharsKept = 2_000;
+const stderrCharsKept = 6_000;
 
 const main = fileURLToPath(new URL('./main.js', import.meta.url));
 const plant = new URL('../mutants/plant.js', import.meta.url).href;
