@@ -39,6 +39,8 @@ export class Attempts {
   private readonly router: Router;
   private readonly clock: Clock;
   private readonly gates = new ByteGates(writeBytesPerNodeMax);
+  /** They let an attempt wait in vain, and have not answered since: asked in turn only if all are so. */
+  private readonly silent = new Set<NodeId>();
   private turn = 0;
 
   constructor(channels: Channels, router: Router, clock: Clock) {
@@ -84,7 +86,7 @@ export class Attempts {
       return again(asMoku(error), false, false);
     }
     try {
-      const answer = await this.bounded(channel, request, deadline);
+      const answer = await this.bounded(nodeId, channel, request, deadline);
       if (answer.kind === 'bytes') {
         // Only the leader answers a command.
         if (request.kind === 'execute') this.router.setLeader(region.regionId, nodeId);
@@ -102,19 +104,33 @@ export class Attempts {
     const leader = this.router.leaderOf(region.regionId);
     if (leader !== undefined) return leader;
     const replicas = region.replicas;
+    for (let asked = 1; asked < replicas.length; asked++) {
+      const { nodeId } = replicas[this.turn++ % replicas.length]!;
+      if (!this.silent.has(nodeId)) return nodeId;
+    }
     const replica = replicas[this.turn++ % replicas.length];
     if (replica === undefined) throw new MokuError('REGION_UNKNOWN', { regionId: region.regionId });
     return replica.nodeId;
   }
 
-  private async bounded(channel: RequestChannel, request: ClientRequest, deadline: Deadline) {
+  private async bounded(
+    nodeId: NodeId,
+    channel: RequestChannel,
+    request: ClientRequest,
+    deadline: Deadline,
+  ) {
     const controller = new AbortController();
     // With a reason given, none is made, which would take the stack down with it.
     const abort = (): void => controller.abort('over');
-    const timer = this.clock.after(attemptMsMax, abort);
+    const timer = this.clock.after(attemptMsMax, () => {
+      this.silent.add(nodeId);
+      abort();
+    });
     deadline.signal.addEventListener('abort', abort, { once: true });
     try {
-      return await channel.request(request, controller.signal);
+      const answer = await channel.request(request, controller.signal);
+      this.silent.delete(nodeId);
+      return answer;
     } finally {
       timer.cancel();
       deadline.signal.removeEventListener('abort', abort);
