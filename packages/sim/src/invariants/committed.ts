@@ -22,6 +22,8 @@ interface RegionHistory {
   lastIndex: number;
   /** Highest index found durable on a quorum. */
   durableIndex: number;
+  /** Per node: the highest index that it acknowledged to a leader elsewhere. */
+  readonly acknowledged: Map<SimNode, number>;
   /** Per node: up to where its log was compared. */
   readonly comparedTo: Map<SimNode, number>;
 }
@@ -64,8 +66,12 @@ export class Committed implements Invariant, CommittedTerms {
 
   /** A commit is told in the turn that made it: before what was not synced then is synced after all. */
   onSend(node: SimNode, _peer: NodeId, regionId: RegionId, message: Message): void {
-    if (message.type !== 'append') return;
     const history = this.history(regionId);
+    if (message.type === 'appendResponse' && !message.isRejected) {
+      const before = history.acknowledged.get(node) ?? 0;
+      history.acknowledged.set(node, Math.max(before, message.index));
+    }
+    if (message.type !== 'append') return;
     if (message.commitIndex <= history.durableIndex) return;
     const status = node.running?.host.regionStatus(regionId);
     if (status?.role === 'leader') this.checkDurable(node, status, history);
@@ -78,7 +84,13 @@ export class Committed implements Invariant, CommittedTerms {
   private history(regionId: RegionId): RegionHistory {
     let history = this.regions.get(regionId);
     if (history === undefined) {
-      history = { entries: new Map(), lastIndex: 0, durableIndex: 0, comparedTo: new Map() };
+      history = {
+        entries: new Map(),
+        lastIndex: 0,
+        durableIndex: 0,
+        acknowledged: new Map(),
+        comparedTo: new Map(),
+      };
       this.regions.set(regionId, history);
     }
     return history;
@@ -122,12 +134,10 @@ export class Committed implements Invariant, CommittedTerms {
         const home = replicas.find(({ replicaId }) => replicaId === voter)?.nodeId;
         const holder = this.nodes.find(({ nodeId }) => nodeId === home);
         if (holder === undefined) continue;
-        // Its disk is in another machine: judged once it is back.
-        if (holder.hasForeignDisk) return;
-        // It may have acknowledged what its disk has lost since; such stay under a quorum. So may one
-        // whose disk was taken away meanwhile.
+        // What it acknowledged its disk may have lost since, under a quorum; or the disk is elsewhere.
         const isDiskGone = holder.harm !== 'none' || holder.hasForeignDisk;
-        if (isDiskGone || holds(holder, regionId, commitIndex, term)) holders += 1;
+        const hadIt = isDiskGone && (history.acknowledged.get(holder) ?? 0) >= commitIndex;
+        if (hadIt || holds(holder, regionId, commitIndex, term)) holders += 1;
       }
       if (holders * 2 > voters.length) continue;
       const what = `node ${node.nodeId}, region ${regionId}: entry ${commitIndex} of term ${term} is committed and synced on ${holders} of ${voters.length}`;
