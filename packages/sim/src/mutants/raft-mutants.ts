@@ -1,5 +1,4 @@
 /** Bugs of the Raft core: votes, terms, appends, commits, reads. */
-import type { ProfileName } from '../profile.js';
 import type { Mutant } from './mutant.js';
 
 /** One edit of one file. */
@@ -7,9 +6,8 @@ function edited(
   [name, file]: readonly [name: string, file: string],
   breaks: string,
   [fragment, replacement]: readonly [fragment: string, replacement: string],
-  profile: ProfileName = 'swarm',
 ): Mutant {
-  return { name, breaks, file: `raft/${file}.js`, edits: [{ fragment, replacement }], profile };
+  return { name, breaks, file: `raft/${file}.js`, edits: [{ fragment, replacement }] };
 }
 
 const elections: readonly Mutant[] = [
@@ -116,14 +114,6 @@ const reads: readonly Mutant[] = [
     ['readBeforeOwnTerm', 'reads'],
     'A leader answers reads before an entry of its own term is committed.',
     ['if (core.commitIndex < leader.firstIndexOfTerm)\n        return;', ''],
-  ),
-  edited(
-    ['readRoundOfMinority', 'quorum'],
-    'A read is confirmed although its leader has heard from a minority only.',
-    [
-      'scratch[i] = voters[i].readRound;\n    return majorityOf(count);',
-      'scratch[i] = voters[i].readRound;\n    return Math.max(...scratch.slice(0, count));',
-    ],
   ),
 ];
 
