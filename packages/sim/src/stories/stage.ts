@@ -107,7 +107,10 @@ export class Stage {
 
   /** Asks the leader to hand over to `to`. False when it cannot now. */
   transfer(to: number, region = 1): boolean {
-    const host = this.see.node(this.see.leader(region) ?? 0).running?.host;
+    const leader =
+      this.see.leader(region) ??
+      this.see.nodes.find(({ nodeId }) => this.see.isLeader(nodeId, region))?.nodeId;
+    const host = leader === undefined ? undefined : this.see.node(leader).running?.host;
     return host?.transferLeadership(region as RegionId, to as NodeId) === true;
   }
 

@@ -104,6 +104,22 @@ export const safety: readonly Story[] = [
     await s.put('a', 5_000);
   }),
 
+  story('of two candidates of one term one is elected', { nodes: 5 }, async (s) => {
+    const leader = await s.elected();
+    await s.rest();
+    const term = s.see.term();
+    const [first, second] = s.twoOthers(leader);
+    // The first one's requests for votes are on their way while the second is elected.
+    s.links.mute(first);
+    s.expect(s.transfer(first), () => 'refused');
+    await s.moment('the first campaigns', () => (s.see.status(first)?.term ?? 0) > term, 200);
+    s.expect(s.transfer(second), () => 'refused');
+    await s.elected({ among: [second], withinElectionTimeouts: 0.3 });
+    s.expectEqual('term', s.see.term(), term + 1);
+    s.links.heal();
+    await s.sameLeader(3_000);
+  }),
+
   story('a vote that is not synced does not count', {}, async (s) => {
     const leader = await s.elected();
     const [a, b] = s.twoOthers(leader);
