@@ -83,6 +83,7 @@ const snapshots: readonly Mutant[] = [
         replacement: 'isLogUnsynced: false,',
       },
     ],
+    profile: 'disk',
   },
 ];
 
