@@ -148,14 +148,14 @@ export class SimDisk implements Disk {
   }
 
   /**
-   * The log's scan notices lost commits only by the commits behind them: two of them at least. What a
-   * single one held, or a file cut off cleanly, looks like a torn end to it.
+   * The real log notices by the commits behind the lost ones, or by its note of how many were synced. That
+   * the note went with them, as a power loss may do, is left out: then nothing on the disk can tell.
    */
   loseSyncedSuffix(prng: Prng): boolean {
     this.assertIdle();
     const { contents } = this;
-    if (contents.log.losable < 2) return false;
-    contents.log = contents.log.loseSynced(2 + prng.below(contents.log.losable - 1));
+    if (contents.log.losable === 0) return false;
+    contents.log = contents.log.loseSynced(1 + prng.below(contents.log.losable));
     contents.isAmnesiac = true;
     return true;
   }
