@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { ByteReader, ByteWriter, isMokuError, MokuError, text, utf8 } from '@moku/base';
 import type { Medium, SqlConnection, SqlStatement } from '../medium.js';
 import type { CommitMessage, FetchedRow, ThreadOptions } from './protocol.js';
-import { lossByMark, removeMark, SyncMark } from './sync-mark.js';
+import { SyncMark } from './sync-mark.js';
 import { scanWal } from './wal-scan.js';
 
 const logFormatVersion = 1;
@@ -48,16 +48,20 @@ export class LogDatabase {
     this.medium = medium;
     prepareDirectory(options.dir, medium);
     this.lock = takeLock(options.dir, medium);
+    let amnesia: string;
     try {
-      this.mark = new SyncMark(options.dir, medium);
-      this.amnesia = findAmnesia(options.dir, medium);
-      removeMark(options.dir, medium);
+      amnesia = findAmnesia(options.dir, medium);
       this.database = openFile(options, medium);
     } catch (error) {
       this.lock.close();
       throw error;
     }
     try {
+      this.mark = new SyncMark(options.dir, medium, this.database);
+      const { loss } = this.mark;
+      // The note stands until this is written (D3).
+      if (amnesia === '' && loss !== '') this.noteAmnesia(loss);
+      this.amnesia = amnesia || loss;
       this.statements = prepareStatements(this.database);
       this.storeId = text(readMeta(this.database, 'storeId') ?? utf8(''));
       this.incarnation = this.raiseIncarnation();
@@ -97,10 +101,17 @@ export class LogDatabase {
 
   /** Applies the messages in order, in one transaction, synced when this returns (D2). */
   commit(messages: readonly CommitMessage[]): void {
+    this.transact(() => {
+      for (const message of messages) this.apply(message);
+    });
+  }
+
+  private transact(change: () => void): void {
     const { begin, commit } = this.statements;
     begin.run();
     try {
-      for (const message of messages) this.apply(message);
+      change();
+      this.mark.number();
       commit.run();
     } catch (error) {
       if (this.database.inTransaction) this.statements.rollback.run();
@@ -138,7 +149,7 @@ export class LogDatabase {
   noteSynced(): void {
     const { log } = this.statements.walFrames.get() as { log: number };
     this.walFrames = log;
-    this.mark.synced(log);
+    this.mark.synced();
   }
 
   /** Bytes of the write-ahead log in use, as of `noteSynced`. */
@@ -149,7 +160,6 @@ export class LogDatabase {
   /** Copies the write-ahead log into the file; the next commit begins it anew. */
   checkpoint(): void {
     this.database.pragma('wal_checkpoint(PASSIVE)');
-    this.mark.checkpointed();
   }
 
   sizes(): { fileBytes: number; freeBytes: number; walBytes: number } {
@@ -171,14 +181,17 @@ export class LogDatabase {
   }
 
   close(): void {
-    this.mark.remove();
+    this.mark.close();
     this.database.close();
     this.lock.close();
   }
 
   private raiseIncarnation(): number {
     const incarnation = Number(text(readMeta(this.database, 'incarnation') ?? utf8('0'))) + 1;
-    this.statements.putMeta.run('incarnation', asBuffer(utf8(String(incarnation))));
+    this.transact(() => {
+      this.statements.putMeta.run('incarnation', asBuffer(utf8(String(incarnation))));
+    });
+    this.mark.synced();
     return incarnation;
   }
 }
@@ -247,8 +260,7 @@ function findAmnesia(dir: string, medium: Medium): string {
   const path = join(dir, 'log.amnesia');
   // That the file is there is the sign: its text may be missing after a crash or on a full disk.
   if (medium.exists(path)) return medium.readText(path) || 'why is no longer known';
-  const verdict = scanWal(join(dir, 'log.db-wal'), medium);
-  const loss = verdict.loss || lossByMark(dir, verdict, medium);
+  const { loss } = scanWal(join(dir, 'log.db-wal'), medium);
   if (loss !== '') medium.writeText(path, loss);
   return loss;
 }

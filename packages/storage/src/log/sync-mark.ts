@@ -1,86 +1,80 @@
 /**
- * A note beside the write-ahead log of how far it was synced, so that the loss of its last commits, which
- * looks like a torn end, is noticed at the next opening.
+ * A note beside the log of how many commits were synced, so that the loss of the last ones, which looks
+ * like a torn end, is noticed at the next opening.
  *
  * Invariants:
- *  Y1 The note is written after the sync it speaks of, and removed, durably, before the write-ahead log is
- *     emptied or removed: it never claims what was not synced, and never raises a false alarm.
+ *  Y1 Each commit holds its own number in the file's `user_version`, and is noted after its sync. The note
+ *     never claims more than was synced, and what SQLite does to the write-ahead log by itself, such as
+ *     emptying it when a connection ends with its process, makes no false alarm.
  *  Y2 It is not synced: what kills only the process leaves it exact; a power loss may leave an older one,
  *     or none, which says less.
  */
 import { join } from 'node:path';
 import { hash32, utf8 } from '@moku/base';
-import type { FileWriting, Medium } from '../medium.js';
-import { readGeneration, type WalVerdict } from './wal-scan.js';
+import type { FileWriting, Medium, SqlConnection } from '../medium.js';
 
 const markName = 'log.mark';
-const generationChars = 16;
-const framesChars = 12;
+const numberChars = 12;
 
 export class SyncMark {
+  /** Why commits that were noted are missing; empty: nothing speaks for it. */
+  readonly loss: string;
   private readonly dir: string;
   private readonly medium: Medium;
+  private readonly database: SqlConnection;
   private file: FileWriting | undefined = undefined;
-  private generation = '';
-  private frames = 0;
+  /** Number of the newest commit, modulo 2^32, signed. */
+  private commits: number;
 
-  constructor(dir: string, medium: Medium) {
+  /** `database` is the log's, recovered by SQLite. */
+  constructor(dir: string, medium: Medium, database: SqlConnection) {
     this.dir = dir;
     this.medium = medium;
+    this.database = database;
+    this.commits = Number(database.pragma('user_version', { simple: true }));
+    this.loss = lossSince(noted(join(dir, markName), medium), this.commits);
   }
 
-  /** The first `frames` frames of the write-ahead log are synced. */
-  synced(frames: number): void {
+  /** Numbers the transaction under way. */
+  number(): void {
+    if (this.medium.openWriting === undefined) return;
+    this.database.exec(`PRAGMA user_version = ${following(this.commits)}`);
+  }
+
+  /** The transaction that was numbered is synced. */
+  synced(): void {
     const { medium, dir } = this;
     if (medium.openWriting === undefined) return;
-    if (this.generation === '' || frames < this.frames) {
-      this.generation = readGeneration(join(dir, 'log.db-wal'), medium);
-    }
-    this.frames = frames;
+    this.commits = following(this.commits);
     this.file ??= medium.openWriting(join(dir, markName));
-    this.file.write(utf8(format(this.generation, frames)));
+    this.file.write(utf8(format(this.commits)));
   }
 
-  /** The next commit may begin the write-ahead log anew. */
-  checkpointed(): void {
-    this.generation = '';
-  }
-
-  /** The write-ahead log is about to be emptied or removed (Y1). */
-  remove(): void {
+  close(): void {
     this.file?.close();
     this.file = undefined;
-    removeMark(this.dir, this.medium);
   }
 }
 
-/** Removes what a former process noted, once it was judged (Y1). */
-export function removeMark(dir: string, medium: Medium): void {
-  const path = join(dir, markName);
-  if (medium.exists(path)) medium.remove(path);
+function following(commits: number): number {
+  return (commits + 1) | 0;
 }
 
-/** Why synced commits are missing from the write-ahead log, of which `verdict` is; empty: nothing speaks for it. */
-export function lossByMark(dir: string, verdict: WalVerdict, medium: Medium): string {
-  const path = join(dir, markName);
-  if (!medium.exists(path)) return '';
-  const mark = parse(medium.readText(path));
-  if (mark === undefined) return '';
-  const { generation, frames } = verdict;
-  // Another generation: it was begun anew behind the note, which says nothing of it.
-  if (generation !== '' && generation !== mark.generation) return '';
-  if (frames >= mark.frames) return '';
-  return `the write-ahead log ends after ${frames} frames, and ${mark.frames} were synced`;
+function lossSince(commitsNoted: number | undefined, commits: number): string {
+  if (commitsNoted === undefined) return '';
+  const missing = (commitsNoted - commits) | 0;
+  return missing <= 0 ? '' : `the last ${missing} commits that were synced are missing`;
 }
 
-function format(generation: string, frames: number): string {
-  const noted = `${generation} ${String(frames).padStart(framesChars)}`;
-  return `${noted} ${hash32(utf8(noted)).toString(16).padStart(8, '0')}\n`;
+/** What a former opening noted; undefined: nothing, or it was torn. */
+function noted(path: string, medium: Medium): number | undefined {
+  if (!medium.exists(path)) return undefined;
+  const written = medium.readText(path);
+  const commits = Number(written.slice(0, numberChars));
+  return format(commits) === written ? commits : undefined;
 }
 
-/** undefined: it was torn, or is none. */
-function parse(written: string): { generation: string; frames: number } | undefined {
-  const generation = written.slice(0, generationChars);
-  const frames = Number(written.slice(generationChars, generationChars + 1 + framesChars));
-  return format(generation, frames) === written ? { generation, frames } : undefined;
+function format(commits: number): string {
+  const number = String(commits).padStart(numberChars);
+  return `${number} ${hash32(utf8(number)).toString(16).padStart(8, '0')}\n`;
 }

@@ -16,39 +16,14 @@ const frameHeaderBytes = 24;
 const magicLittleEndian = 0x377f_0682;
 const magicBigEndian = 0x377f_0683;
 
-const saltsFrom = 16;
-const saltsTo = 24;
-
 export interface WalVerdict {
   /** Commits up to the first bad frame, which SQLite will recover. */
   readonly commits: number;
-  /** Frames up to the last of them. */
-  readonly frames: number;
-  /** Which write-ahead log it is: its salts; empty when there is none. */
-  readonly generation: string;
   /** Why synced data is missing; empty when nothing speaks for it. */
   readonly loss: string;
 }
 
-const nothing: WalVerdict = { commits: 0, frames: 0, generation: '', loss: '' };
-
-/** The salts of the write-ahead log at `path`; empty when there is none. */
-export function readGeneration(path: string, medium: Medium): string {
-  const file = medium.openReading(path);
-  if (file === undefined) return '';
-  try {
-    if (file.size < headerBytes) return '';
-    const header = Buffer.alloc(headerBytes);
-    file.read(header, 0);
-    return generationOf(header);
-  } finally {
-    file.close();
-  }
-}
-
-function generationOf(header: Buffer): string {
-  return header.toString('hex', saltsFrom, saltsTo);
-}
+const nothing: WalVerdict = { commits: 0, loss: '' };
 
 /** Scans the file at `path`; a missing or empty one is in order. Throws what the medium throws. */
 export function scanWal(path: string, medium: Medium): WalVerdict {
@@ -88,14 +63,12 @@ interface WalHead {
 function scanFrames(file: FileReading, head: WalHead): WalVerdict {
   const { header, isBigEndian, sum } = head;
   const frame = Buffer.alloc(frameHeaderBytes + header.readUInt32BE(8));
-  const generation = generationOf(header);
   let commits = 0;
-  let frames = 0;
   let firstBadAt = -1;
   let commitsBehind = 0;
   for (let at = headerBytes; at + frame.length <= file.size; at += frame.length) {
     file.read(frame, at);
-    const hasSalts = frame.compare(header, saltsFrom, saltsTo, 8, 16) === 0;
+    const hasSalts = frame.compare(header, 16, 24, 8, 16) === 0;
     const isCommit = frame.readUInt32BE(4) !== 0;
     if (firstBadAt < 0) {
       if (hasSalts) {
@@ -103,21 +76,16 @@ function scanFrames(file: FileReading, head: WalHead): WalVerdict {
         addChecksum(sum, frame.subarray(frameHeaderBytes), isBigEndian);
       }
       if (hasSalts && sum.a === frame.readUInt32BE(16) && sum.b === frame.readUInt32BE(20)) {
-        if (isCommit) {
-          commits += 1;
-          frames = (at - headerBytes) / frame.length + 1;
-        }
+        if (isCommit) commits += 1;
         continue;
       }
       firstBadAt = at;
     }
     if (hasSalts && isCommit) commitsBehind += 1;
   }
-  if (commitsBehind < 2) return { commits, frames, generation, loss: '' };
+  if (commitsBehind < 2) return { commits, loss: '' };
   return {
     commits,
-    frames,
-    generation,
     loss: `a bad frame at byte ${firstBadAt} of the write-ahead log, and ${commitsBehind} commits from there on`,
   };
 }

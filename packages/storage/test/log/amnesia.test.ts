@@ -2,7 +2,7 @@
  * Synced data that was lost is noticed before SQLite forgets it; a torn end, which any crash may leave, is
  * not taken for a loss (P6).
  */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { diskMedium } from '../../src/disk-medium.js';
@@ -66,8 +66,6 @@ it('an undamaged log after a crash has lost nothing', async () => {
 it('a missing log has lost nothing', () => {
   expect(scanWal(join(tempDir(), 'none'), diskMedium)).toEqual({
     commits: 0,
-    frames: 0,
-    generation: '',
     loss: '',
   });
 });
@@ -111,13 +109,13 @@ it.each([
   const dir = await crashed();
   damage(dir, change);
   const first = await openQuiet(dir);
-  expect(first.amnesia).toMatch(/frames were|were synced/);
+  expect(first.amnesia).toMatch(/commits that were synced are missing/);
   await first.close();
   const second = await openQuiet(dir);
   expect(second.isAmnesiac).toBe(true);
 });
 
-it('the note of what was synced goes with the write-ahead log, and follows when that begins anew', async () => {
+it('what was noted as synced is found whole while the write-ahead log begins anew, and missed when it is not', async () => {
   const dir = tempDir();
   const store = await openQuiet(dir, { checkpointBytes: 64 * 1024 });
   store.write([create(1)]);
@@ -135,17 +133,35 @@ it('the note of what was synced goes with the write-ahead log, and follows when 
     expect(found.isAmnesiac).toBe(!isWhole);
   }
   await store.close();
-  expect(existsSync(join(dir, 'log.mark'))).toBe(false);
   // A log that was closed needs none of its companions.
   rmSync(join(dir, 'log.db-wal'), { force: true });
   expect((await openQuiet(dir)).amnesia).toBe('');
 });
 
+it.each(['removed', 'of an earlier time'])(
+  'a log that is %s beside its note is a loss',
+  async (what) => {
+    const dir = tempDir();
+    const store = await openQuiet(dir);
+    store.write([create(1)]);
+    await settle(store);
+    await store.close();
+    const earlier = copyDir(dir);
+    const later = await openQuiet(dir);
+    later.write([append(1, 1, 1)]);
+    await settle(later);
+    await later.close();
+    if (what === 'removed') rmSync(join(dir, 'log.db'));
+    else cpSync(join(earlier, 'log.db'), join(dir, 'log.db'));
+    expect((await openQuiet(dir)).amnesia).toMatch(/are missing/);
+  },
+);
+
 it('a note that is torn says nothing', async () => {
   const dir = await crashed();
   const path = join(dir, 'log.mark');
   const note = readFileSync(path, 'utf8');
-  for (const written of ['', note.slice(0, 20), note.replace(/ +/, ' 999'), `${note}x`]) {
+  for (const written of ['', note.slice(0, 15), note.replace(/^ {3}/, '999'), `${note}x`]) {
     const copy = copyDir(dir);
     writeFileSync(join(copy, 'log.mark'), written);
     damage(copy, (wal, at) => flip(wal, at(-1) + 999));
