@@ -214,9 +214,8 @@ export class Watch implements NodeWatcher {
 function expectedRefusals({ isDiskFull, hasForeignDisk, harm }: SimNode): readonly ErrorCode[] {
   const codes: ErrorCode[] = [];
   if (isDiskFull) codes.push('LOG_IO');
-  if (hasForeignDisk) codes.push('DIR_FOREIGN');
-  // A bit of a real file may be one that other bits are missed by.
-  if (harm !== 'none') {
+  // A bit of a real file may be one that other bits are missed by; and another's disk may be damaged.
+  if (harm !== 'none' || hasForeignDisk) {
     codes.push('LOG_CORRUPT', 'ENGINE_CORRUPT', 'LOG_AMNESIA', 'DIR_FOREIGN', 'DIR_FORMAT_NEWER');
   }
   return codes;

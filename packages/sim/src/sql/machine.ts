@@ -12,6 +12,8 @@ import { instantiate, type Sqlite } from './wasm.js';
 interface Loaded {
   readonly vfs: Vfs;
   readonly sqlite: Sqlite;
+  /** Of the present run. */
+  readonly machines: Set<Machine>;
 }
 
 let loading: Promise<Loaded> | undefined;
@@ -20,7 +22,8 @@ let loading: Promise<Loaded> | undefined;
 async function load(): Promise<Loaded> {
   loading ??= (async () => {
     const vfs = new Vfs();
-    return { vfs, sqlite: await instantiate((sqlite) => vfs.fileSystem(sqlite)) };
+    const sqlite = await instantiate((loaded) => vfs.fileSystem(loaded));
+    return { vfs, sqlite, machines: new Set<Machine>() };
   })();
   return await loading;
 }
@@ -40,7 +43,9 @@ export class MachineRoom {
 
   /** A run begins: all of SQLite's chance comes from `prng`; its time stands still. */
   begin(prng: Prng): void {
-    const { vfs, sqlite } = this.loaded;
+    const { vfs, sqlite, machines } = this.loaded;
+    for (const machine of machines) machine.discard();
+    machines.clear();
     vfs.volumes.clear();
     vfs.prng = prng;
     sqlite.reseed();
@@ -50,7 +55,9 @@ export class MachineRoom {
   machine(name: string, prng: Prng): Machine {
     const volume = new Volume(name, new SectorDisk());
     this.loaded.vfs.volumes.set(name, volume);
-    return new Machine(volume, this.loaded.sqlite, prng);
+    const machine = new Machine(volume, this.loaded.sqlite, prng);
+    this.loaded.machines.add(machine);
+    return machine;
   }
 }
 
@@ -80,11 +87,16 @@ export class Machine implements Medium {
 
   /** The power goes, whatever is under way, and comes back: what is durable then is all there is. */
   crash(remains: Remains): void {
+    this.discard();
+    this.disk.restore(remains, this.prng);
+  }
+
+  /** The power goes and nobody wants it back; SQLite's memory is free again. */
+  discard(): void {
     this.disk.cut();
     this.volume.end();
     for (const connection of [...this.connections]) connection.close();
     this.volume.release(this.sqlite);
-    this.disk.restore(remains, this.prng);
   }
 
   // ---- Medium.

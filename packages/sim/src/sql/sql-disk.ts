@@ -46,6 +46,8 @@ const noHealth: LogStoreHealth = { batchesInFlight: 0, bytesInFlight: 0, oldestU
 /** What is exchanged with a disk. */
 interface Contents {
   readonly owner: NodeId;
+  /** A log was opened here, which names its owner. */
+  isMade: boolean;
   readonly machine: Machine;
   readonly shadow: LogShadow;
 }
@@ -73,6 +75,7 @@ export class SqlDisk implements Disk {
     const { room, nodeId, prng, scheduler } = options;
     this.contents = {
       owner: nodeId,
+      isMade: false,
       machine: room.machine(`node-${nodeId}`, prng.split()),
       shadow: new LogShadow(() => scheduler.nowMs),
     };
@@ -146,7 +149,9 @@ export class SqlDisk implements Disk {
     this.assertIdle();
     const { machine, shadow } = this.contents;
     removeFiles(machine.disk, part);
-    if (part !== 'engine') shadow.clear();
+    if (part === 'engine') return;
+    shadow.clear();
+    this.contents.isMade = false;
   }
 
   exchange(other: Disk): void {
@@ -188,11 +193,12 @@ export class SqlDisk implements Disk {
   private async openStores(
     life: number,
   ): Promise<Parameters<DiskOpening['onOpened']>[0] | undefined> {
-    const { owner, machine, shadow } = this.contents;
+    const { contents } = this;
+    const { owner, machine, shadow } = contents;
     const { nodeId, overlayBytesMax, times } = this.options;
     const { dir } = machine;
     // A disk that was wiped and taken away looks new to a stranger; nobody is to move in.
-    if (owner !== nodeId && !machine.exists(`${dir}/log.db`)) {
+    if (owner !== nodeId && !contents.isMade) {
       throw new MokuError('DIR_FOREIGN', { field: 'nodeId', found: owner, expected: nodeId });
     }
     const clock = this.clock();
@@ -211,7 +217,10 @@ export class SqlDisk implements Disk {
       writerLinks(machine, pace, onStart),
     );
     if (life !== this.life) return undefined;
+    contents.isMade = true;
     await refuseForEver(log, engine, dir);
+    // Noting a refusal takes its time.
+    if (life !== this.life) return undefined;
     const problem = shadow.adopt(log);
     if (problem !== undefined) {
       this.options.report('what was synced is found again', `node ${nodeId}: ${problem}`);

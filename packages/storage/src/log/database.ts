@@ -75,7 +75,9 @@ export class LogDatabase {
   /** All regions' states in the form of `appendState`. */
   states(): Uint8Array {
     const writer = new ByteWriter(64 * 1024);
-    const rows = this.database.prepare('SELECT id, state FROM region ORDER BY id').iterate();
+    const rows = this.database
+      .prepare('SELECT id AS id, state AS state FROM region ORDER BY id')
+      .iterate();
     for (const row of rows as IterableIterator<{ id: number; state: Uint8Array }>) {
       writer.f64(row.id);
       writer.u32(row.state.length);
@@ -87,7 +89,7 @@ export class LogDatabase {
   /** Small values of the host, by key. */
   metas(): { key: string; value: Uint8Array }[] {
     const rows = this.database
-      .prepare("SELECT key, value FROM meta WHERE key >= 'host.' AND key < 'host/'")
+      .prepare("SELECT key AS key, value AS value FROM meta WHERE key >= 'host.' AND key < 'host/'")
       .all() as { key: string; value: Uint8Array }[];
     return rows.map((row) => ({ key: row.key.slice(hostMetaPrefix.length), value: row.value }));
   }
@@ -95,7 +97,7 @@ export class LogDatabase {
   /** All rows, newest first. */
   rows(): IterableIterator<RowRead> {
     return this.database
-      .prepare('SELECT seq, bytes FROM batch ORDER BY seq DESC')
+      .prepare('SELECT seq AS seq, bytes AS bytes FROM batch ORDER BY seq DESC')
       .iterate() as IterableIterator<RowRead>;
   }
 
@@ -227,7 +229,7 @@ function prepareStatements(database: SqlConnection): Statements {
     insertRow: database.prepare('INSERT INTO batch VALUES (?, ?)'),
     replaceRow: database.prepare('UPDATE batch SET bytes = ? WHERE seq = ?'),
     dropRow: database.prepare('DELETE FROM batch WHERE seq = ?'),
-    readRow: database.prepare('SELECT bytes FROM batch WHERE seq = ?'),
+    readRow: database.prepare('SELECT bytes AS bytes FROM batch WHERE seq = ?'),
     walFrames: database.prepare('PRAGMA wal_checkpoint(NOOP)'),
   };
 }
@@ -381,10 +383,15 @@ export function sqliteCode(error: unknown): string {
   return typeof code === 'string' ? code : '';
 }
 
+/** Whether an opening that met it met a damaged file; SQLITE_ERROR: our own statements do not fit its schema. */
+export function isDamage(code: string): boolean {
+  return code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB' || code === 'SQLITE_ERROR';
+}
+
 function openError(dir: string, cause: unknown): MokuError {
   const code = sqliteCode(cause);
   if (code.startsWith('SQLITE_BUSY')) return locked(dir, cause);
-  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') {
+  if (isDamage(code)) {
     return new MokuError('LOG_CORRUPT', { field: 'log.db', found: code, dir }, { cause });
   }
   if (code.startsWith('SQLITE_IOERR') || code === 'SQLITE_FULL') {

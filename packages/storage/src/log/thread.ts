@@ -9,7 +9,7 @@
  */
 import { isMokuError, MokuError } from '@moku/base';
 import type { Medium } from '../medium.js';
-import { LogDatabase, sqliteCode } from './database.js';
+import { isDamage, LogDatabase, sqliteCode } from './database.js';
 import type {
   CommitMessage,
   ErrorForm,
@@ -221,7 +221,7 @@ function errorForm(error: MokuError): ErrorForm {
 
 function refusalForm(error: unknown): ErrorForm {
   const code = sqliteCode(error);
-  if (!code.startsWith('SQLITE_CORRUPT')) return failureForm(error);
+  if (!isDamage(code)) return failureForm(error);
   return errorForm(
     new MokuError('LOG_CORRUPT', { field: 'log.db', found: code }, { cause: error }),
   );

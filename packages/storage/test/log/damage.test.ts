@@ -137,6 +137,40 @@ it.each([
   expect(await rejection(openLogStore({ dir, ...owner }))).toMatchObject({ code: 'LOG_CORRUPT' });
 });
 
+it('a name that a flipped bit changed in the schema is refused with LOG_CORRUPT, or does not count', async () => {
+  const openedWith = async (before: string, after: string): Promise<unknown> => {
+    const dir = await written();
+    const database = new Database(join(dir, 'log.db'));
+    database.unsafeMode(true);
+    database.pragma('writable_schema = ON');
+    database.prepare('UPDATE sqlite_schema SET sql = replace(sql, ?, ?)').run(before, after);
+    database.close();
+    return await openLogStore({ dir, ...owner }).then(
+      async (store) => {
+        const found = store.region(region(1))?.lastIndex();
+        await store.close();
+        return found;
+      },
+      (error: unknown) => error,
+    );
+  };
+  // The same letter but for one bit.
+  for (const [before, after] of [
+    ['key TEXT', 'kEY TEXT'],
+    ['bytes', 'bYtes'],
+    ['state', 'sTate'],
+  ] as const) {
+    expect(await openedWith(before, after)).toBe(rows);
+  }
+  for (const [before, after] of [
+    ['key TEXT', 'kez TEXT'],
+    ['bytes', 'cytes'],
+    ['TABLE batch', 'TABLE bauch'],
+  ] as const) {
+    expect(await openedWith(before, after)).toMatchObject({ code: 'LOG_CORRUPT' });
+  }
+});
+
 it('rows that are there twice are refused with LOG_CORRUPT, and nothing stays held', async () => {
   const dir = await written();
   const database = new Database(join(dir, 'log.db'));
