@@ -72,19 +72,6 @@ const snapshots: readonly Mutant[] = [
       },
     ],
   },
-  {
-    name: 'restartPointNotRepaired',
-    breaks:
-      'A log whose restart behind a snapshot was lost in a crash counts as synced once repaired.',
-    file: 'region/opening.js',
-    edits: [
-      {
-        fragment: 'isLogUnsynced: plan.write !== undefined,',
-        replacement: 'isLogUnsynced: false,',
-      },
-    ],
-    profile: 'disk',
-  },
 ];
 
 const claims: readonly Mutant[] = [
