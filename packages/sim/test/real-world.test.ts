@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { lookup } from 'node:dns';
 import { readFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { forbidRealWorld } from '../src/real-world.js';
@@ -15,7 +15,7 @@ describe('the real world during a run', () => {
       ['process.hrtime', () => process.hrtime()],
       ['process.hrtime', () => process.hrtime.bigint()],
       ['setImmediate', () => globalThis.setImmediate(() => {})],
-      ['node:timers/promises setTimeout', () => delay(1)],
+      ['node:dns lookup', () => lookup('localhost', () => {})],
       ['node:crypto randomBytes', () => randomBytes(4)],
       ['crypto.getRandomValues', () => crypto.getRandomValues(new Uint8Array(2))],
       ['node:fs readFileSync', () => readFileSync('package.json')],
