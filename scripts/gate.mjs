@@ -56,6 +56,18 @@ const stages = [
     ],
   },
   vitest('unit', 15 * minuteMs),
+  {
+    name: 'simulation',
+    boundMs: 10 * minuteMs,
+    commands: [
+      [
+        process.execPath,
+        join(root, 'packages/sim/dist/main.js'),
+        '--seeds=1..100',
+        '--profile=swarm,network,disk',
+      ],
+    ],
+  },
   vitest('conformance', 15 * minuteMs),
   vitest('cluster', 45 * minuteMs),
   vitest('process', 15 * minuteMs),
