@@ -26,6 +26,8 @@ export type AttemptResult =
 
 /** An attempt that got no answer for this long is repeated elsewhere: safe, because writes are deduplicated. */
 const attemptMsMax = 5_000;
+/** For so long others are asked first; for ever would leave a client with none when the others are gone. */
+const silentMs = 5_000;
 /**
  * Bytes of commands under way to one node. What a node cannot take within `attemptMsMax` is sent again and
  * written again: beyond its pace, more under way means less done.
@@ -39,8 +41,8 @@ export class Attempts {
   private readonly router: Router;
   private readonly clock: Clock;
   private readonly gates = new ByteGates(writeBytesPerNodeMax);
-  /** They let an attempt wait in vain, and have not answered since: asked in turn only if all are so. */
-  private readonly silent = new Set<NodeId>();
+  /** They let an attempt wait in vain: until this time, unless they answer, others are asked in turn. */
+  private readonly silentUntilMs = new Map<NodeId, number>();
   private turn = 0;
 
   constructor(channels: Channels, router: Router, clock: Clock) {
@@ -104,9 +106,10 @@ export class Attempts {
     const leader = this.router.leaderOf(region.regionId);
     if (leader !== undefined) return leader;
     const replicas = region.replicas;
+    const nowMs = this.clock.monotonicMs();
     for (let asked = 1; asked < replicas.length; asked++) {
       const { nodeId } = replicas[this.turn++ % replicas.length]!;
-      if (!this.silent.has(nodeId)) return nodeId;
+      if ((this.silentUntilMs.get(nodeId) ?? 0) <= nowMs) return nodeId;
     }
     const replica = replicas[this.turn++ % replicas.length];
     if (replica === undefined) throw new MokuError('REGION_UNKNOWN', { regionId: region.regionId });
@@ -123,13 +126,13 @@ export class Attempts {
     // With a reason given, none is made, which would take the stack down with it.
     const abort = (): void => controller.abort('over');
     const timer = this.clock.after(attemptMsMax, () => {
-      this.silent.add(nodeId);
+      this.silentUntilMs.set(nodeId, this.clock.monotonicMs() + silentMs);
       abort();
     });
     deadline.signal.addEventListener('abort', abort, { once: true });
     try {
       const answer = await channel.request(request, controller.signal);
-      this.silent.delete(nodeId);
+      this.silentUntilMs.delete(nodeId);
       return answer;
     } finally {
       timer.cancel();

@@ -87,7 +87,7 @@ export function forbidRealWorld(onUse: (name: string) => void): () => void {
     throw new InvariantError(`a simulated run used ${name}`);
   };
   for (const { target, key, label } of replaced) {
-    const value = key === 'Date' ? timelessDate(refuse) : refusing(() => refuse(label));
+    const value = key === 'Date' ? timelessDate(refuse) : replacementOf(key, () => refuse(label));
     Object.defineProperty(target, key, { value, configurable: true, writable: true });
   }
   // What was imported by name is replaced, too.
@@ -100,6 +100,19 @@ export function forbidRealWorld(onUse: (name: string) => void): () => void {
     });
     syncBuiltinESMExports();
   };
+}
+
+function replacementOf(key: string, refuse: () => never): (...args: never[]) => unknown {
+  return key === 'writeSync' ? printing(refuse) : refusing(refuse);
+}
+
+/** A trace that is printed to a file is written with it. */
+function printing(refuse: () => never): (fd: number, ...rest: readonly unknown[]) => unknown {
+  const { writeSync } = fs;
+  return (fd, ...rest) =>
+    fd === process.stdout.fd || fd === process.stderr.fd
+      ? Reflect.apply(writeSync, fs, [fd, ...rest])
+      : refuse();
 }
 
 /** May be called and constructed, and answers neither; so does its `bigint`, as of `process.hrtime`. */
