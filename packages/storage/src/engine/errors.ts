@@ -3,13 +3,18 @@
  */
 import { type ErrorDetails, MokuError } from '@moku/base';
 
+/** Whether a file is damaged; SQLITE_ERROR: our own statements do not fit its schema. */
+export function isDamage(sqliteCode: string): boolean {
+  const isCorrupt = sqliteCode.startsWith('SQLITE_CORRUPT') || sqliteCode === 'SQLITE_NOTADB';
+  return isCorrupt || sqliteCode === 'SQLITE_ERROR';
+}
+
 /** ENGINE_CORRUPT for damaged files, ENGINE_IO for everything else; a MokuError stays what it is. */
 export function engineError(cause: unknown, details: ErrorDetails): MokuError {
   if (cause instanceof MokuError) return cause;
   const sqliteCode = sqliteCodeOf(cause);
-  const isCorrupt = sqliteCode.startsWith('SQLITE_CORRUPT') || sqliteCode === 'SQLITE_NOTADB';
   return new MokuError(
-    isCorrupt ? 'ENGINE_CORRUPT' : 'ENGINE_IO',
+    isDamage(sqliteCode) ? 'ENGINE_CORRUPT' : 'ENGINE_IO',
     { ...details, sqliteCode, reason: cause instanceof Error ? cause.message : String(cause) },
     { cause },
   );

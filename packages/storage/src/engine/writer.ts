@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { assert, MokuError, present } from '@moku/base';
 import type { Medium, SqlConnection, SqlStatement } from '../medium.js';
 import { Chunk, ChunkTable, deletionLength, removalLength } from './chunks.js';
-import { sqliteCodeOf } from './errors.js';
+import { isDamage, sqliteCodeOf } from './errors.js';
 import { type FlushStats, replicaField, replicaFields, type ToWriter } from './messages.js';
 import { replicaChecksum, seal } from './row.js';
 import { dataFileName, formatVersion, lockFileName, schema } from './schema.js';
@@ -326,9 +326,8 @@ function openData(directory: string, medium: Medium): SqlConnection {
     db?.close();
     if (cause instanceof MokuError) throw cause;
     const sqliteCode = sqliteCodeOf(cause);
-    const isDamaged = sqliteCode.startsWith('SQLITE_CORRUPT') || sqliteCode === 'SQLITE_NOTADB';
     throw new MokuError(
-      isDamaged ? 'ENGINE_CORRUPT' : 'DIR_UNUSABLE',
+      isDamage(sqliteCode) ? 'ENGINE_CORRUPT' : 'DIR_UNUSABLE',
       { dir: directory, file: dataFileName, reason: sqliteCode },
       { cause },
     );

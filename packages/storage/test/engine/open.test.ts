@@ -37,6 +37,21 @@ it('refuses a data.db that is no database', async () => {
   await expect(openEngine({ dir })).rejects.toMatchObject({ code: 'ENGINE_CORRUPT' });
 });
 
+it.each([
+  ['a table', 'TABLE replica', 'TABLE replicb'],
+  ['a column of the versions', 'ts INTEGER', 'tr INTEGER'],
+  ['a column of the settings', 'meta (key', 'meta (kex'],
+])('refuses a data.db in whose schema a bit of %s flipped', async (_what, before, after) => {
+  const dir = temporaryDirectory();
+  await (await openEngine({ dir })).close();
+  const db = new Database(join(dir, 'data.db'));
+  db.unsafeMode(true);
+  db.pragma('writable_schema = ON');
+  db.prepare('UPDATE sqlite_schema SET sql = replace(sql, ?, ?)').run(before, after);
+  db.close();
+  await expect(openEngine({ dir })).rejects.toMatchObject({ code: 'ENGINE_CORRUPT' });
+});
+
 it('refuses a newer format and leaves it as it is', async () => {
   const dir = temporaryDirectory();
   await (await openEngine({ dir })).close();
