@@ -27,6 +27,7 @@ await space.put('count', before + 1);
 process.stdout.write(String(before + 1) + '\\n');
 if (mode === 'close') await db.close();
 if (mode === 'crash') process.kill(process.pid, 'SIGKILL');
+if (mode === 'exit') process.exit(0);
 `,
 );
 
@@ -61,6 +62,13 @@ describe('open()', () => {
     const place = join(dir, 'crash');
     expect(await runProgram(place, 'crash')).toMatchObject({ signal: 'SIGKILL', out: '1\n' });
     expect(await runProgram(place, 'crash')).toMatchObject({ signal: 'SIGKILL', out: '2\n' });
+    expect(await runProgram(place, 'close')).toMatchObject({ exitCode: 0, out: '3\n' });
+  });
+
+  it('a process that exits without closing its database loses nothing and can open it again', async () => {
+    const place = join(dir, 'exit');
+    expect(await runProgram(place, 'exit')).toMatchObject({ exitCode: 0, out: '1\n' });
+    expect(await runProgram(place, 'exit')).toMatchObject({ exitCode: 0, out: '2\n' });
     expect(await runProgram(place, 'close')).toMatchObject({ exitCode: 0, out: '3\n' });
   });
 

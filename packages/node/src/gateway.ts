@@ -156,7 +156,7 @@ export class Gateway implements RequestHandler {
 
   /**
    * What this replica cannot read another may have: it goes out of service, and the client asks there. The
-   * only replica says what is wrong.
+   * only replica says what is wrong, and serves what it can.
    */
   private answerOrFail(regionId: RegionId, query: Query): QueryOutcome {
     try {
@@ -164,9 +164,8 @@ export class Gateway implements RequestHandler {
     } catch (error) {
       if (!isMokuError(error, 'ENGINE_CORRUPT')) throw error;
       const { host } = this.options;
-      const isOnly = host.descriptor(regionId)?.replicas.length === 1;
+      if (host.descriptor(regionId)?.replicas.length === 1) throw error;
       host.replicaFailed(regionId, error);
-      if (isOnly) throw error;
       throw new MokuError('NOT_LEADER', { regionId, leaderNodeId: 0 }, { cause: error });
     }
   }

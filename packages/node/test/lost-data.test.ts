@@ -52,7 +52,7 @@ describe('a node whose log is gone beside its data', () => {
       await applied(node);
       await node.close(0);
       for (const file of readdirSync(dir)) {
-        if (file.startsWith('log.db')) rmSync(join(dir, file));
+        if (file.startsWith('log.')) rmSync(join(dir, file));
       }
       const first = await refusalOf(dir);
       const second = await refusalOf(dir);

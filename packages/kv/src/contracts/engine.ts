@@ -105,5 +105,6 @@ export interface Engine {
 export interface EngineEvents {
   /** Some durableIndex rose, or isFull ended. */
   onFlushed(): void;
+  /** Nothing more becomes durable, or nothing can be read. Damage that one read met is thrown to it only. */
   onFailure(error: Error): void;
 }

@@ -9,6 +9,7 @@
 import {
   assert,
   type Clock,
+  isMokuError,
   limits,
   MokuError,
   present,
@@ -371,12 +372,10 @@ export class SqliteEngine implements Engine {
     for (const events of this.subscribers) events.onFailure(error);
   }
 
-  /** A read met damage or an I/O error: the caller gets it now, the subscribers soon. */
+  /** The caller gets what a read met: damage concerns it alone, an I/O error soon the subscribers, too. */
   private readFailed(cause: unknown): unknown {
-    if (!(cause instanceof MokuError)) return cause;
-    const error = cause;
-    this.clock.soon(() => this.fail(error));
-    return error;
+    if (isMokuError(cause, 'ENGINE_IO')) this.clock.soon(() => this.fail(cause));
+    return cause;
   }
 }
 
