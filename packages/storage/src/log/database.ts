@@ -78,10 +78,11 @@ export class LogDatabase {
     const rows = this.database
       .prepare('SELECT id AS id, state AS state FROM region ORDER BY id')
       .iterate();
-    for (const row of rows as IterableIterator<{ id: number; state: Uint8Array }>) {
+    for (const row of rows as IterableIterator<{ id: number; state: unknown }>) {
+      const state = bytesIn(row.state, 'region.state');
       writer.f64(row.id);
-      writer.u32(row.state.length);
-      writer.raw(row.state);
+      writer.u32(state.length);
+      writer.raw(state);
     }
     return writer.take();
   }
@@ -90,15 +91,21 @@ export class LogDatabase {
   metas(): { key: string; value: Uint8Array }[] {
     const rows = this.database
       .prepare("SELECT key AS key, value AS value FROM meta WHERE key >= 'host.' AND key < 'host/'")
-      .all() as { key: string; value: Uint8Array }[];
-    return rows.map((row) => ({ key: row.key.slice(hostMetaPrefix.length), value: row.value }));
+      .all() as { key: string; value: unknown }[];
+    return rows.map(({ key, value }) => ({
+      key: key.slice(hostMetaPrefix.length),
+      value: bytesIn(value, `meta.${key}`),
+    }));
   }
 
-  /** All rows, newest first. */
-  rows(): IterableIterator<RowRead> {
-    return this.database
+  /** All rows, newest first; one that holds no bytes is empty, which no row is. */
+  *rows(): IterableIterator<RowRead> {
+    const rows = this.database
       .prepare('SELECT seq AS seq, bytes AS bytes FROM batch ORDER BY seq DESC')
-      .iterate() as IterableIterator<RowRead>;
+      .iterate() as IterableIterator<{ seq: number; bytes: unknown }>;
+    for (const { seq, bytes } of rows) {
+      yield { seq, bytes: Buffer.isBuffer(bytes) ? bytes : Buffer.alloc(0) };
+    }
   }
 
   /** Applies the messages in order, in one transaction, synced when this returns (D2). */
@@ -136,8 +143,11 @@ export class LogDatabase {
   /** A row, or why it cannot be read. Throws when the disk fails. */
   readRow(seq: number): FetchedRow {
     try {
-      const row = this.statements.readRow.get(seq) as { bytes: Buffer } | undefined;
+      const row = this.statements.readRow.get(seq) as { bytes: unknown } | undefined;
       if (row === undefined) return { seq, bytes: undefined, problem: 'the row is missing' };
+      if (!Buffer.isBuffer(row.bytes)) {
+        return { seq, bytes: undefined, problem: 'the row holds no bytes' };
+      }
       return { seq, bytes: ownBytes(row.bytes), problem: '' };
     } catch (error) {
       if (sqliteCode(error).startsWith('SQLITE_CORRUPT')) {
@@ -361,7 +371,13 @@ function createTables(database: SqlConnection, options: ThreadOptions, medium: M
 
 function readMeta(database: SqlConnection, key: string): Uint8Array | undefined {
   const value = database.prepare('SELECT value FROM meta WHERE key = ?').pluck().get(key);
-  return value as Uint8Array | undefined;
+  return value === undefined ? undefined : bytesIn(value, `meta.${key}`);
+}
+
+/** A BLOB column's value; damage can make it something else, against the schema. */
+function bytesIn(value: unknown, field: string): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw new MokuError('LOG_CORRUPT', { field, found: typeof value });
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
