@@ -91,7 +91,7 @@ export class ClusterAdmin implements Admin {
   ): Promise<ClientAnswer> {
     return this.calls.run(options, async (deadline) => {
       if (!this.channels.knows(nodeId)) await this.router.view('', deadline);
-      const channel = await this.channels.to(nodeId);
+      const channel = await deadline.within(this.channels.to(nodeId));
       return channel.request(request, deadline.signal);
     });
   }

@@ -81,8 +81,9 @@ export class Attempts {
   ): Promise<AttemptResult> {
     let channel: RequestChannel | undefined;
     try {
-      channel = this.channels.opened(nodeId) ?? (await this.channels.to(nodeId));
+      channel = this.channels.opened(nodeId) ?? (await deadline.within(this.channels.to(nodeId)));
     } catch (error) {
+      if (deadline.isOver) return again(new MokuError('UNAVAILABLE', { nodeId }), false, false);
       this.router.forgetLeader(region.regionId, nodeId);
       if (isMokuError(error, 'CLOSED')) return { kind: 'final', error };
       return again(asMoku(error), false, false);

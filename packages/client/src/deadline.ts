@@ -70,6 +70,21 @@ export class Deadline {
     return isMaybe ? error : error.withOutcome('definite');
   }
 
+  /**
+   * What `promise` gives. Rejects with TIMEOUT or ABORTED, definite, once the call is over: others may go on
+   * waiting for it.
+   */
+  within<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const { signal } = this;
+      const over = (): void => reject(this.error(false, undefined));
+      const end = (): void => signal.removeEventListener('abort', over);
+      signal.addEventListener('abort', over, { once: true });
+      promise.then(resolve, reject).then(end, end);
+      if (this.isOver) over();
+    });
+  }
+
   /** Waits `ms`, or until the deadline, whichever is first. */
   wait(ms: number): Promise<void> {
     if (this.isOver) return Promise.resolve();

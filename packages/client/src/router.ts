@@ -107,7 +107,7 @@ export class Router {
     for (let attempt = 0; !deadline.isOver; attempt++) {
       if (attempt > 0) await deadline.pause(attempt);
       try {
-        const channel = await this.toAsk(last, attempt);
+        const channel = await deadline.within(this.toAsk(last, attempt));
         const answer: ClientAnswer = await channel.request(
           { kind: 'describe', keyspace },
           deadline.signal,
