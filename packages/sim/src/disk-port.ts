@@ -40,6 +40,8 @@ export interface LogShape {
 export type DiskPart = 'all' | 'log' | 'engine';
 
 export interface Disk {
+  /** Whether damage may end a process that runs: real files have a structure that every write needs. */
+  readonly damageMayEnd: boolean;
   /** A process of `life` begins; whatever a former one left unfinished never completes (D2). */
   open(life: number, opening: DiskOpening): void;
   /** The machine loses power, or the process ends: also while an opening is under way. */

@@ -65,6 +65,7 @@ interface Contents {
 }
 
 export class SimDisk implements Disk {
+  readonly damageMayEnd = false;
   private readonly options: DiskOptions;
   private contents: Contents;
   /** Of the process that runs; -1: none does. */

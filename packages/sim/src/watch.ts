@@ -1,7 +1,13 @@
 /**
  * Holds a running cluster against all invariants, and notes what becomes part of the trace.
  */
-import type { ErrorCode, MokuError, NodeId, RegionId } from '@moku/base';
+import {
+  type ErrorCode,
+  isMokuError,
+  type MokuError,
+  type NodeId,
+  type RegionId,
+} from '@moku/base';
 import type { EngineWrite } from '@moku/kv';
 import type { Message, RegionWrite } from '@moku/raft';
 import { type FrameVisitor, readFrame } from '@moku/region';
@@ -149,7 +155,9 @@ export class Watch implements NodeWatcher {
 
   onFatal(node: SimNode, error: Error): void {
     this.trace.note(`fatal ${node.nodeId} ${error.message}`);
-    if (!node.isDiskBroken && !node.isDiskFull)
+    const isDamage = isMokuError(error, 'ENGINE_CORRUPT') || isMokuError(error, 'LOG_CORRUPT');
+    const isHonest = isDamage && node.harm !== 'none' && node.disk.damageMayEnd;
+    if (!node.isDiskBroken && !node.isDiskFull && !isHonest)
       this.report('no node gives up', `node ${node.nodeId}: ${error.stack}`);
     this.onDiskFailure(node);
   }

@@ -59,6 +59,7 @@ interface Work {
 }
 
 export class SqlDisk implements Disk {
+  readonly damageMayEnd = true;
   private readonly options: SqlDiskOptions;
   private contents: Contents;
   /** Of the process that runs; -1: none does. */
