@@ -27,12 +27,18 @@ export function chooseDead(
   return dead;
 }
 
-/** Whether the node does what it should: one with a harmed disk need not. */
+/** Whether the node does what it should: one with a harmed disk, or that stays dead, need not. */
 export function isServing(node: SimNode): boolean {
-  return node.harm !== 'none' || (node.running?.isReady() ?? true);
+  return node.harm !== 'none' || node.isRetired || node.running?.isReady() === true;
 }
 
-/** Why the cluster has not come to rest; undefined once it has. */
+/** Why not all is well: every node serves that should, and the cluster is at rest; undefined once it is so. */
+export function whyUnwell(nodes: readonly SimNode[]): string | undefined {
+  const idle = nodes.find((node) => !isServing(node));
+  return idle === undefined ? whyRestless(nodes) : `node ${idle.nodeId} is not ready`;
+}
+
+/** Why what runs has not come to rest; undefined once it has. */
 export function whyRestless(nodes: readonly SimNode[]): string | undefined {
   const live = nodes.filter((node) => node.isRunning && node.harm !== 'replaced');
   const regions = new Map<RegionId, SimNode[]>();
@@ -50,7 +56,7 @@ export function whyRestless(nodes: readonly SimNode[]): string | undefined {
     }
   }
   for (const [regionId, homes] of regions) {
-    const reason = whyUnequal(regionId, homes);
+    const reason = whyMissing(regionId, homes, live) ?? whyUnequal(regionId, homes);
     if (reason !== undefined) return `region ${regionId}: ${reason}`;
   }
   return undefined;
@@ -60,6 +66,23 @@ export function whyRestless(nodes: readonly SimNode[]): string | undefined {
 function isOut(node: SimNode, regionId: RegionId): boolean {
   const why = node.running?.host.regionStatus(regionId)?.why;
   return node.harm !== 'none' && why?.includes('failed') === true;
+}
+
+/** A sound node that is a home of the region has a replica of it. */
+function whyMissing(
+  regionId: RegionId,
+  homes: readonly SimNode[],
+  live: readonly SimNode[],
+): string | undefined {
+  if (homes.length === live.length) return undefined;
+  const replicas = homes[0]?.running?.host.descriptor(regionId)?.replicas ?? [];
+  for (const node of live) {
+    const isHome = replicas.some(({ nodeId }) => nodeId === node.nodeId);
+    if (isHome && node.harm === 'none' && !homes.includes(node)) {
+      return `node ${node.nodeId} has no replica`;
+    }
+  }
+  return undefined;
 }
 
 function whyUnequal(regionId: RegionId, homes: readonly SimNode[]): string | undefined {

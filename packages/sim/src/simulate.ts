@@ -6,7 +6,7 @@ import { createPrng, type Prng } from '@moku/base';
 import { countHistory } from './check/floors.js';
 import { checkLinearizable } from './check/linearizable.js';
 import { type Failure, SimCluster } from './cluster.js';
-import { chooseDead, isServing, unequalRegions, whyRestless } from './converge.js';
+import { chooseDead, isServing, unequalRegions, whyUnwell } from './converge.js';
 import type { FaultClass } from './faults/classes.js';
 import { Faults } from './faults/faults.js';
 import { judgeRun } from './floors.js';
@@ -182,7 +182,7 @@ class Simulation {
       await this.endBeyond(dueMs);
       return;
     }
-    await cluster.until(isReady, dueMs, () => whyRestless(nodes) ?? 'not ready');
+    await cluster.until(isReady, dueMs, () => whyUnwell(nodes) ?? 'not ready');
     workload.stop();
     await cluster.until(
       () => workload.openCalls === 0,
@@ -191,9 +191,9 @@ class Simulation {
     );
     await this.settle(dueMs);
     await cluster.until(
-      () => whyRestless(nodes) === undefined,
+      () => whyUnwell(nodes) === undefined,
       dueMs,
-      () => whyRestless(nodes) ?? '',
+      () => whyUnwell(nodes) ?? '',
     );
     for (const place of unequalRegions(nodes)) {
       cluster.report('equal digests at equal index', place);

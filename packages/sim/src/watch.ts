@@ -155,9 +155,7 @@ export class Watch implements NodeWatcher {
 
   onFatal(node: SimNode, error: Error): void {
     this.trace.note(`fatal ${node.nodeId} ${error.message}`);
-    const isDamage = isMokuError(error, 'ENGINE_CORRUPT') || isMokuError(error, 'LOG_CORRUPT');
-    const isHonest = isDamage && node.harm !== 'none' && node.disk.damageMayEnd;
-    if (!node.isDiskBroken && !node.isDiskFull && !isHonest)
+    if (!isExpectedEnd(node, error))
       this.report('no node gives up', `node ${node.nodeId}: ${error.stack}`);
     this.onDiskFailure(node);
   }
@@ -216,6 +214,14 @@ export class Watch implements NodeWatcher {
     }
     return changed;
   }
+}
+
+/** What fails or is damaged ends its node by an error that says so; nothing else does. */
+function isExpectedEnd({ isDiskBroken, isDiskFull, harm, disk }: SimNode, error: Error): boolean {
+  const isDamage = isMokuError(error, 'ENGINE_CORRUPT') || isMokuError(error, 'LOG_CORRUPT');
+  if (isDamage) return harm !== 'none' && disk.damageMayEnd;
+  const isOfDisk = isMokuError(error, 'LOG_IO') || isMokuError(error, 'ENGINE_IO');
+  return isOfDisk && (isDiskBroken || isDiskFull);
 }
 
 /** Why a node may refuse to start, after what was done to its disk. */

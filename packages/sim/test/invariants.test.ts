@@ -1,9 +1,18 @@
-import { createPrng, type RegionId, type ReplicaId, type Timestamp, utf8 } from '@moku/base';
+import {
+  createPrng,
+  InvariantError,
+  MokuError,
+  type RegionId,
+  type ReplicaId,
+  type Timestamp,
+  utf8,
+} from '@moku/base';
 import type { EngineWrite } from '@moku/kv';
 import type { ConfState, Entry, Message } from '@moku/raft';
 import { describe, expect, it } from 'vitest';
 import { SimCluster } from '../src/cluster.js';
 import { Configuration } from '../src/invariants/configuration.js';
+import { NeverRegress } from '../src/invariants/never-regress.js';
 import { RequestEffects } from '../src/invariants/request-effects.js';
 import { drawProfile } from '../src/profile.js';
 
@@ -146,6 +155,16 @@ describe('a configuration', () => {
     expect(broken).toEqual(['only voters elect']);
   });
 
+  it('elects by votes of a term that is over elsewhere', () => {
+    const { broken, invariant } = configuration();
+    invariant.onSend(other, node.nodeId, region, vote(2, 1, 4));
+    invariant.onSend(other, node.nodeId, region, vote(2, 3, 5));
+    invariant.onLeader(other, leads(3, 5, confOf([1, 2, 3])));
+    // Its votes waited while it was paused.
+    invariant.onLeader(node, leads(1, 4, confOf([1, 2, 3])));
+    expect(broken).toEqual([]);
+  });
+
   it('elects by a majority of the outgoing voters, too', () => {
     const { broken, invariant } = configuration();
     invariant.onSend(other, node.nodeId, region, vote(2, 1, 4));
@@ -202,5 +221,47 @@ describe('a configuration', () => {
     expect(broken).toEqual(['no zombie replica']);
     invariant.onLogWrite(node, { regionId: region, entries: [change(1)] });
     expect(broken).toEqual(['no zombie replica', 'no zombie replica']);
+  });
+});
+
+describe('a voter', () => {
+  it('votes once a term, whatever its disk and its status show', () => {
+    const broken: string[] = [];
+    const invariant = new NeverRegress((name) => broken.push(name));
+    for (const [to, term] of [
+      [1, 4],
+      [1, 4],
+      [3, 5],
+    ] as const) {
+      invariant.onSend(other, node.nodeId, region, vote(2, to, term));
+    }
+    invariant.onSend(node, other.nodeId, region, vote(1, 2, 4));
+    expect(broken).toEqual([]);
+    invariant.onSend(other, node.nodeId, region, vote(2, 1, 5));
+    expect(broken).toEqual(['one vote a term']);
+    invariant.onSend(other, node.nodeId, region, vote(2, 1, 4));
+    expect(broken).toEqual(['one vote a term', 'term never regresses']);
+  });
+});
+
+describe('a node that gives up', () => {
+  function afterFatal(error: Error, how: 'isDiskBroken' | 'isDiskFull' | 'sound') {
+    const watched = new SimCluster({
+      profile: drawProfile('network', createPrng(1)),
+      prng: createPrng(1),
+    });
+    const gaveUp = watched.nodes[0]!;
+    if (how !== 'sound') gaveUp[how] = true;
+    watched.watch.onFatal(gaveUp, error);
+    return watched.failure?.invariant;
+  }
+
+  it('may do so for errors of a disk that fails or is full, and for nothing else', () => {
+    for (const how of ['isDiskBroken', 'isDiskFull'] as const) {
+      expect(afterFatal(new MokuError('LOG_IO'), how)).toBeUndefined();
+      expect(afterFatal(new MokuError('ENGINE_IO'), how)).toBeUndefined();
+      expect(afterFatal(new InvariantError('P1'), how)).toBe('no node gives up');
+    }
+    expect(afterFatal(new MokuError('LOG_IO'), 'sound')).toBe('no node gives up');
   });
 });

@@ -35,7 +35,10 @@ export class Configuration implements Invariant {
   private readonly agreed = new Map<string, string>();
   /** Replicas of any configuration of the region so far. */
   private readonly members = new Map<RegionId, Set<number>>();
-  /** Granted votes: voters' replicas per region, term and candidate. */
+  /**
+   * Granted votes: voters' replicas per region, term and candidate. None is ever too old: a candidate that
+   * has not heard of a later term may come to lead an earlier one.
+   */
   private readonly grants = new Map<string, Set<number>>();
 
   constructor(report: Report) {
@@ -102,11 +105,6 @@ export class Configuration implements Invariant {
       if (voters.length === 0 || votes * 2 > voters.length) continue;
       const what = `${where}: leads term ${term} by ${votes} votes of ${voters.length}`;
       this.report('only voters elect', what);
-    }
-    // Votes of terms that are over elect nobody any more.
-    for (const key of this.grants.keys()) {
-      const [region, of] = key.split('/');
-      if (Number(region) === regionId && Number(of) < term) this.grants.delete(key);
     }
   }
 

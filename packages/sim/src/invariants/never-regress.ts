@@ -1,12 +1,18 @@
 /**
  * Term, vote and commit never regress, over restarts too: neither on the synced disk nor in the replica
- * that was started from it. A vote of a term is given once.
+ * that was started from it. A vote of a term is given once, whatever happened to the process between.
  */
-import type { RegionId, ReplicaId } from '@moku/base';
-import type { HardState } from '@moku/raft';
+import type { NodeId, RegionId, ReplicaId } from '@moku/base';
+import type { HardState, Message } from '@moku/raft';
 import type { RegionStatus } from '@moku/region';
 import type { SimNode } from '../sim-node.js';
 import type { Invariant, Report } from './invariant.js';
+
+/** The newest vote that left a replica. */
+interface Vote {
+  readonly term: number;
+  readonly candidate: ReplicaId;
+}
 
 interface Seen {
   readonly replicaId: ReplicaId;
@@ -18,8 +24,26 @@ export class NeverRegress implements Invariant {
   /** Per node and region, of the newest replica seen there. */
   private readonly synced = new Map<SimNode, Map<RegionId, Seen>>();
 
+  /** By region and voter. */
+  private readonly votes = new Map<string, Vote>();
+
   constructor(report: Report) {
     this.report = report;
+  }
+
+  onSend(node: SimNode, _peer: NodeId, regionId: RegionId, message: Message): void {
+    if (message.type !== 'voteResponse' || !message.isGranted) return;
+    const { from, to, term } = message;
+    const key = `${regionId}/${from}`;
+    const last = this.votes.get(key);
+    if (last === undefined || last.term < term) this.votes.set(key, { term, candidate: to });
+    else if (last.term > term) {
+      const what = `${placeOf(node, regionId)}: a vote of term ${term} after one of ${last.term}`;
+      this.report('term never regresses', what);
+    } else if (last.candidate !== to) {
+      const what = `${placeOf(node, regionId)}, term ${term}: votes for ${last.candidate} and ${to}`;
+      this.report('one vote a term', what);
+    }
   }
 
   onStatus(node: SimNode, { regionId, term, replicaId, why }: RegionStatus): void {

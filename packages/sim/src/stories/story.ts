@@ -7,7 +7,7 @@ import type { RegionHostConfig } from '@moku/region';
 import { checkFloors, countHistory } from '../check/floors.js';
 import { checkLinearizable } from '../check/linearizable.js';
 import { type Failure, SimCluster } from '../cluster.js';
-import { unequalRegions, whyRestless } from '../converge.js';
+import { unequalRegions, whyUnwell } from '../converge.js';
 import { drawProfile, type Profile } from '../profile.js';
 import { Sent } from './sight.js';
 import { Stage, StoryEnded } from './stage.js';
@@ -171,9 +171,9 @@ function heal(stage: Stage): void {
 async function settled(stage: Stage): Promise<void> {
   const { cluster } = stage;
   await cluster.until(
-    () => whyRestless(cluster.nodes) === undefined,
+    () => whyUnwell(cluster.nodes) === undefined,
     stage.nowMs + healMs,
-    () => whyRestless(cluster.nodes) ?? 'restless',
+    () => whyUnwell(cluster.nodes) ?? 'restless',
   );
   if (cluster.failure !== undefined) throw new StoryEnded(cluster.failure.what);
 }
