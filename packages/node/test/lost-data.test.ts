@@ -31,7 +31,8 @@ async function refusalOf(dir: string): Promise<unknown> {
 async function applied(node: RunningNode): Promise<void> {
   const clock = createSystemClock();
   for (let look = 0; look < 500; look++) {
-    const answer = await node.handler.handle({ kind: 'regions' }, new AbortController().signal);
+    const request = { kind: 'regions', withWhy: false } as const;
+    const answer = await node.handler.handle(request, new AbortController().signal);
     const regions = answer.kind === 'json' ? answer.value : [];
     const isApplied =
       Array.isArray(regions) &&

@@ -63,7 +63,8 @@ describe('terms (paper §5.1)', () => {
     const lone = new Lone();
     lone.raft.campaign();
     lone.answerVote('preVoteResponse', 2, 1).settle();
-    lone.step({ type: 'heartbeat', from: id(3), to: id(1), term: 2, commitIndex: 0, readRound: 0 });
+    const of = { from: id(3), to: id(1), term: 2 };
+    lone.step({ type: 'heartbeat', ...of, commitIndex: 0, matchIndex: 0, readRound: 0 });
     lone.answerVote('voteResponse', 2, 1);
     expect(lone.raft.role).toBe('follower');
   });

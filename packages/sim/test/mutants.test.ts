@@ -76,7 +76,8 @@ describe('mutants', () => {
     const source = readFileSync(builtPath(mutant.file), 'utf8');
     await initialize(mutant.name);
     const loadedAs = async (url: string): Promise<unknown> => {
-      const context = { conditions: [], format: 'module', importAttributes: {} } as const;
+      const attributes = { importAttributes: {}, importAssertions: {} };
+      const context = { conditions: [], format: 'module' as const, ...attributes };
       const next = () => ({ format: 'module', source: Buffer.from(source) }) as const;
       return (await load(url, context, next)).source;
     };
