@@ -227,7 +227,8 @@ function isExpectedEnd({ isDiskBroken, isDiskFull, harm, disk }: SimNode, error:
 /** Why a node may refuse to start, after what was done to its disk. */
 function expectedRefusals({ isDiskFull, hasForeignDisk, harm }: SimNode): readonly ErrorCode[] {
   const codes: ErrorCode[] = [];
-  if (isDiskFull) codes.push('LOG_IO');
+  // An opening writes, too.
+  if (isDiskFull) codes.push('LOG_IO', 'DIR_UNUSABLE');
   // A bit of a real file may be one that other bits are missed by; and another's disk may be damaged.
   if (harm !== 'none' || hasForeignDisk) {
     codes.push('LOG_CORRUPT', 'ENGINE_CORRUPT', 'LOG_AMNESIA', 'DIR_FOREIGN', 'DIR_FORMAT_NEWER');
