@@ -51,3 +51,19 @@ it('a log whose disk was full has lost nothing once there is space', async () =>
   expect(again.amnesia).toBe('');
   expect(again.region(region(1))!.lastIndex()).toBe(5);
 });
+
+it('a process that a full disk ended has lost nothing that it was told is durable', {
+  timeout: 30_000,
+}, async () => {
+  const dir = tempDir();
+  // A limit on the size of files makes writes fail as a full disk does. Units of 512 bytes.
+  const limited = 'ulimit -f 600; exec "$0" "$@"';
+  const node = [process.execPath, '--import', 'tsx', childPath, 'stream', dir, '0'];
+  const child = spawnSync('sh', ['-c', limited, ...node], { encoding: 'utf8' });
+  expect(child.stderr).toContain('LOG_IO');
+  const told = Number(child.stdout.trim().split('\n').at(-1));
+  expect(told).toBeGreaterThan(0);
+  const store = await openQuiet(dir);
+  expect(store.amnesia).toBe('');
+  expect(store.region(region(1))!.lastIndex()).toBeGreaterThanOrEqual(told);
+});
