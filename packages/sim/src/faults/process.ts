@@ -24,8 +24,9 @@ export const processFaults: Readonly<Record<ProcessClass, FaultKind>> = {
   restartStorm: { pauseMs: 20_000, inject: restartStorm },
   pause: {
     pauseMs: 5_000,
-    inject: ({ node, prng, lastsMs }) => {
+    inject: ({ node, prng, lastsMs, skip }) => {
       const isLong = prng.below(8) === 0;
+      if (!node.isRunning || node.isPaused) skip();
       node.pause(isLong ? logUniform(prng, 1_000, pauseMsMax) : lastsMs);
     },
   },
@@ -35,6 +36,7 @@ export const processFaults: Readonly<Record<ProcessClass, FaultKind>> = {
 function crash(scene: FaultScene): void {
   const { cluster, node, prng } = scene;
   const victims = prng.below(6) === 0 ? cluster.nodes : [node];
+  if (!victims.some(({ isRunning }) => isRunning)) scene.skip();
   for (const victim of victims) {
     victim.crash();
     scene.restartLater(victim);

@@ -86,12 +86,30 @@ export const disks: readonly Story[] = [
   }),
 
   story(
-    'an engine that is full makes applies wait, and loses nothing',
+    'an engine that is full makes applies wait, and reads for them',
     {
-      profile: { overlayBytesMax: 20_000, flushMsMax: 3_000 },
+      profile: { overlayBytesMax: 20_000, flushMsMax: 30_000 },
     },
     async (s) => {
-      await s.load(40, 2_000);
+      const leader = await s.elected();
+      const value = 'x'.repeat(2_000);
+      const loading = s.calls.plain('load', async (keyspace) => {
+        // Together, so that more is committed than the engine takes.
+        await Promise.all(Array.from({ length: 40 }, (_, i) => keyspace.put(`load/${i}`, value)));
+      });
+      let behindSinceMs = s.nowMs;
+      await s.moment('applies wait', () => {
+        if (s.see.appliedIndex(leader) === s.see.commitIndex(leader)) behindSinceMs = s.nowMs;
+        return s.nowMs - behindSinceMs > 100;
+      });
+      const committed = s.see.commitIndex(leader);
+      const read = s.readAt(leader);
+      await s.moment('the read is answered', () => read.kind !== 'open', 30_000);
+      s.expect(
+        read.kind !== 'ready' || s.see.appliedIndex(leader) >= committed,
+        () => 'it reads without what was committed before it',
+      );
+      await s.ok(loading);
       await s.put('a');
       await s.rest();
       await s.load(40, 2_000);
