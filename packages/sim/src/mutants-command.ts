@@ -1,7 +1,9 @@
 /**
  * `pnpm sim mutants`: for each planted bug, how many seeds it takes until the simulator sees it.
  *
- * Invariant M1: a mutant is found by a seed that holds without it.
+ * Invariants:
+ *  M1 A mutant is found by a seed that holds without it.
+ *  M2 A process that does not get as far as a run finds nothing: that ends the command with an error.
  */
 import { parseArgs } from 'node:util';
 import type { Mutant } from './mutants/mutant.js';
@@ -57,8 +59,9 @@ function wishOf(args: string[]): Wish {
   };
 }
 
-/** The invariant that a run broke; undefined when it broke none. */
+/** The invariant that a run broke; undefined when it broke none. Throws when nothing was run. */
 function brokenBy(outcome: SeedOutcome): string | undefined {
+  if (outcome.kind === 'broken' && !outcome.isReady) throw new Error(outcome.what); // M2
   if (outcome.kind === 'ended') return outcome.result.failure?.invariant;
   return outcome.kind === 'broken' ? 'the run ends' : undefined;
 }

@@ -85,6 +85,23 @@ describe('mutants', () => {
     expect(String(await loadedAs(builtUrl('raft/raft.js')))).toBe(source);
   });
 
+  it(
+    'that cannot be planted are not found: their process runs nothing, and says so',
+    async () => {
+      const url = new URL('../dist/runner/seed-process.js', import.meta.url).href;
+      const { SeedProcess } = (await import(url)) as typeof import('../src/runner/seed-process.js');
+      const outcomeOf = async (mutant: string | undefined) => {
+        const process = new SeedProcess(mutant);
+        const outcome = await process.run({ seed: 1, profile: 'network', isTraced: false });
+        process.end();
+        return outcome;
+      };
+      expect(await outcomeOf('nobody')).toMatchObject({ kind: 'broken', isReady: false });
+      expect(await outcomeOf(undefined)).toMatchObject({ kind: 'ended' });
+    },
+    boundMs,
+  );
+
   it('that do not exist are named with those that do', () => {
     try {
       mutantOf('nobody');

@@ -38,3 +38,4 @@ process.on('disconnect', () => process.exit(0));
 process.on('message', (task: SeedTask) => {
   void answer(task).then((answered) => process.send?.(answered));
 });
+process.send?.({ kind: 'ready', cpuMs: cpuMs() } satisfies SeedAnswer);

@@ -14,6 +14,8 @@ export interface SeedTask {
 
 /** `cpuMs`: of the whole process so far. */
 export type SeedAnswer =
+  /** Once, before any task: everything is loaded, and its mutant planted. */
+  | { readonly kind: 'ready'; readonly cpuMs: number }
   | { readonly kind: 'ended'; readonly result: SimulationResult; readonly cpuMs: number }
   /** The simulator itself threw. */
   | { readonly kind: 'broken'; readonly what: string; readonly cpuMs: number };

@@ -11,8 +11,11 @@ import type { SeedAnswer, SeedTask } from './protocol.js';
 
 export type SeedOutcome =
   | { readonly kind: 'ended'; readonly result: SimulationResult }
-  /** The simulator threw, or the process died or hung: what is known of it. */
-  | { readonly kind: 'broken'; readonly what: string }
+  /**
+   * The simulator threw, or the process died or hung: what is known of it. One that did not get ready
+   * (`isReady` false) has run nothing: a mutant that could not be planted, a module that does not load.
+   */
+  | { readonly kind: 'broken'; readonly what: string; readonly isReady: boolean }
   /** `end()` was called. */
   | { readonly kind: 'stopped' };
 
@@ -39,6 +42,7 @@ export class SeedProcess {
   private readonly answerMsMax: number;
   private stderr = '';
   private isEnded = false;
+  private isReady = false;
   private death: string | undefined;
   private finish: ((outcome: SeedOutcome) => void) | undefined;
 
@@ -79,7 +83,7 @@ export class SeedProcess {
         resolve(outcome);
       };
       if (this.isEnded) this.finish({ kind: 'stopped' });
-      else if (this.death !== undefined) this.finish({ kind: 'broken', what: this.death });
+      else if (this.death !== undefined) this.finish(this.broken(this.death));
       // A process that ended meanwhile reports it by `close`.
       else this.child.send(task, () => {});
     });
@@ -94,12 +98,17 @@ export class SeedProcess {
 
   private answered(answer: SeedAnswer): void {
     this.cpuMs = answer.cpuMs;
-    if (answer.kind === 'ended') this.finish?.({ kind: 'ended', result: answer.result });
-    else this.finish?.({ kind: 'broken', what: answer.what });
+    if (answer.kind === 'ready') this.isReady = true;
+    else if (answer.kind === 'ended') this.finish?.({ kind: 'ended', result: answer.result });
+    else this.finish?.(this.broken(answer.what));
   }
 
   private died(what: string): void {
     this.death ??= what;
-    this.finish?.({ kind: 'broken', what: this.death });
+    this.finish?.(this.broken(this.death));
+  }
+
+  private broken(what: string): SeedOutcome {
+    return { kind: 'broken', what, isReady: this.isReady };
   }
 }
