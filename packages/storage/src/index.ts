@@ -14,6 +14,7 @@ export type { LogLink, StartLogLink, ThreadListener } from './log/thread-link.js
 export type {
   ConnectOptions,
   FileReading,
+  FileWriting,
   Medium,
   SqlConnection,
   SqlStatement,

@@ -12,19 +12,43 @@ const saltsAt = 16;
 const saltBytes = 8;
 
 /**
- * One bit of one file becomes another; false when there is nothing. The last commit in the log's
- * write-ahead log is left alone: without it the log looks as after a torn write, which nobody can tell.
+ * One bit of one file becomes another; false when there is nothing. Left alone are the last commit in the
+ * log's write-ahead log, without which the log looks as after a torn write, which nobody can tell; and in
+ * data.db all but the values of versions, `values` as they are stored: a bit of a key, or of a page's
+ * order, may hide a key without a word, which is what a checksum of pages would tell and the engine cannot.
  */
-export function flipStoredBit(disk: SectorDisk, prng: Prng): boolean {
+export function flipStoredBit(
+  disk: SectorDisk,
+  prng: Prng,
+  values: () => readonly Uint8Array[],
+): boolean {
   const files = [...disk.files.values()].filter(({ durable }) => durable.size > 0);
   const file = files[prng.below(Math.max(1, files.length))];
   if (file === undefined) return false;
-  const bytes = isLogWal(file) ? lastCommitAt(file) : file.durable.size;
-  if (bytes <= 0) return false;
-  const at = prng.below(bytes);
+  const range = flippable(file, prng, values);
+  if (range === undefined) return false;
+  const at = range.from + prng.below(range.bytes);
   const bit = 1 << prng.below(8);
   for (const image of [file.durable, file.current]) image.bytes[at] = image.bytes[at]! ^ bit;
   return true;
+}
+
+function flippable(
+  file: SectorFile,
+  prng: Prng,
+  values: () => readonly Uint8Array[],
+): { readonly from: number; readonly bytes: number } | undefined {
+  const { durable, path } = file;
+  if (!path.endsWith('/data.db')) {
+    const bytes = isLogWal(file) ? lastCommitAt(file) : durable.size;
+    return bytes > 0 ? { from: 0, bytes } : undefined;
+  }
+  const stored = values();
+  const value = stored[prng.below(Math.max(1, stored.length))];
+  if (value === undefined || value.length === 0) return undefined;
+  const image = Buffer.from(durable.bytes.buffer, durable.bytes.byteOffset, durable.size);
+  const from = image.indexOf(value);
+  return from < 0 ? undefined : { from, bytes: value.length };
 }
 
 /**

@@ -3,7 +3,13 @@
  * and brings it back.
  */
 import { MokuError, type Prng } from '@moku/base';
-import type { ConnectOptions, FileReading, Medium, SqlConnection } from '@moku/storage';
+import type {
+  ConnectOptions,
+  FileReading,
+  FileWriting,
+  Medium,
+  SqlConnection,
+} from '@moku/storage';
 import { WasmConnection } from './connection.js';
 import { type Remains, SectorDisk, type SectorFile } from './sectors.js';
 import { Vfs, Volume } from './vfs.js';
@@ -148,6 +154,16 @@ export class Machine implements Medium {
         if (at + into.length > file.current.size) throw new Error('the file ends before');
         into.set(file.current.bytes.subarray(at, at + into.length));
       },
+      close: () => {},
+    };
+  }
+
+  openWriting(path: string): FileWriting {
+    const file = this.disk.open(path, true);
+    if (file === undefined) throw new MokuError('INTERNAL', { operation: 'open', path });
+    this.disk.truncate(file, 0);
+    return {
+      write: (bytes) => this.disk.write(file, 0, bytes),
       close: () => {},
     };
   }

@@ -6,7 +6,15 @@
  *  D1 What an opening finds is held against what was written and reported (`LogShadow`, S1).
  *  D2 Of a former life nothing completes.
  */
-import { assert, type Clock, MokuError, type NodeId, type Prng, type RegionId } from '@moku/base';
+import {
+  assert,
+  type Clock,
+  createPrng,
+  MokuError,
+  type NodeId,
+  type Prng,
+  type RegionId,
+} from '@moku/base';
 import type { Engine } from '@moku/kv';
 import { refuseForEver } from '@moku/node';
 import type {
@@ -70,6 +78,7 @@ export class SqlDisk implements Disk {
   private engine: Engine | undefined;
   private isOpening = false;
   private isFull = false;
+  private copies = 0;
 
   constructor(options: SqlDiskOptions) {
     this.options = options;
@@ -128,7 +137,26 @@ export class SqlDisk implements Disk {
 
   flipBit(prng: Prng): boolean {
     this.assertIdle();
-    return flipStoredBit(this.contents.machine.disk, prng);
+    return flipStoredBit(this.contents.machine.disk, prng, () => this.storedValues());
+  }
+
+  /** Values in data.db as they are stored; none when it cannot be read. Asked of a copy, as asking writes. */
+  private storedValues(): readonly Uint8Array[] {
+    const { machine } = this.contents;
+    this.copies += 1;
+    const copy = this.options.room.machine(
+      `copy-${this.options.nodeId}-${this.copies}`,
+      createPrng(this.copies),
+    );
+    copy.copyFrom(machine);
+    try {
+      const db = copy.connect(`${copy.dir}/data.db`);
+      return db.prepare('SELECT value FROM version').pluck().all() as Uint8Array[];
+    } catch {
+      return [];
+    } finally {
+      copy.discard();
+    }
   }
 
   loseSyncedSuffix(prng: Prng): boolean {

@@ -154,7 +154,7 @@ it.each([
   for (let flip = 0; flip < flips; flip++) {
     const machine = room.machine(`flip-${flip}`, prng.split());
     machine.copyFrom(original);
-    if (!flipStoredBit(machine.disk, prng)) continue;
+    if (!flipStoredBit(machine.disk, prng, () => [])) continue;
     const outcome = await outcomeOf(machine, before);
     counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
     expect(outcome, `flip ${flip}`).not.toBe('not coded');
