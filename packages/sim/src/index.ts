@@ -14,15 +14,15 @@ export {
 } from './check/list-append.js';
 export { HistoryRecorder, type OpenOperation } from './check/recorder.js';
 export { type Verdict, worstOf } from './check/verdict.js';
-export type { Failure } from './cluster.js';
 export type { FaultClass } from './faults/classes.js';
-export { type ProfileName, profileNames } from './profile.js';
-export { seedProcessFlags } from './runner/seed-process.js';
+export { seedProcessFlags } from './processes/seed-process.js';
+export type { Failure } from './run/cluster.js';
+export { type ProfileName, profileNames } from './run/profile.js';
 export {
   type SimulationOptions,
   type SimulationResult,
   simulate,
-} from './simulate.js';
+} from './run/simulate.js';
 export { Machine, MachineRoom } from './sql/machine.js';
 export type { Remains } from './sql/sectors.js';
 export { type Actor, logLinks, type Pace, writerLinks } from './sql/threads.js';

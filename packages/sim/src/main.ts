@@ -3,12 +3,12 @@
  * take, 130 when interrupted.
  */
 import { isMokuError } from '@moku/base';
-import { runExplore } from './explore-command.js';
-import { runMutants } from './mutants-command.js';
-import { parsed } from './options.js';
-import { profileNames } from './profile.js';
-import { runSeeds } from './seeds-command.js';
-import { runStories } from './stories-command.js';
+import { runExplore } from './commands/explore.js';
+import { runMutants } from './commands/mutants.js';
+import { parsed } from './commands/options.js';
+import { runSeeds } from './commands/seeds.js';
+import { runStories } from './commands/stories.js';
+import { profileNames } from './run/profile.js';
 
 const usage = `pnpm sim [--seeds A..B | --seed N] [options]
                    runs clusters, each decided by its seed, and says which break an invariant

@@ -1,8 +1,8 @@
 import { createPrng } from '@moku/base';
 import { describe, expect, it } from 'vitest';
-import { SimCluster } from '../src/cluster.js';
-import { whyUnwell } from '../src/converge.js';
-import { drawProfile } from '../src/profile.js';
+import { SimCluster } from '../src/run/cluster.js';
+import { whyUnwell } from '../src/run/converge.js';
+import { drawProfile } from '../src/run/profile.js';
 
 const healMs = 60_000;
 

@@ -2,9 +2,9 @@ import { createPrng, type RegionId, type ReplicaId, type Timestamp } from '@moku
 import { createMemoryEngine } from '@moku/kv';
 import { type LogStore, MemoryLogStore, type RegionWrite } from '@moku/raft';
 import { describe, expect, it } from 'vitest';
-import { SimCluster } from '../src/cluster.js';
-import { engineWithPoints, logWithPoints } from '../src/crash-points.js';
-import { drawProfile } from '../src/profile.js';
+import { SimCluster } from '../src/run/cluster.js';
+import { drawProfile } from '../src/run/profile.js';
+import { engineWithPoints, logWithPoints } from '../src/world/crash-points.js';
 
 const regionId = 7 as RegionId;
 const replicaId = 1 as ReplicaId;

@@ -14,9 +14,9 @@ import {
 } from '@moku/base';
 import { confStateOf, type RegionWrite } from '@moku/raft';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { SimDisk } from '../src/disk.js';
-import type { DiskPart, OpenedDisk } from '../src/disk-port.js';
-import { Scheduler } from '../src/scheduler.js';
+import { SimDisk } from '../src/world/disk.js';
+import type { DiskPart, OpenedDisk } from '../src/world/disk-port.js';
+import { Scheduler } from '../src/world/scheduler.js';
 
 const regionId = 1 as RegionId;
 const replicaId = 1 as ReplicaId;

@@ -1,9 +1,9 @@
 import { createPrng } from '@moku/base';
 import { expect, it } from 'vitest';
-import { SimCluster } from '../src/cluster.js';
 import type { FaultClass } from '../src/faults/classes.js';
 import { Faults } from '../src/faults/faults.js';
-import { drawProfile } from '../src/profile.js';
+import { SimCluster } from '../src/run/cluster.js';
+import { drawProfile } from '../src/run/profile.js';
 
 const spanMs = 60_000;
 

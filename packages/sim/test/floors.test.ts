@@ -1,7 +1,7 @@
 import { createPrng } from '@moku/base';
 import { describe, expect, it } from 'vitest';
-import { judgeRange, judgeRun, rangeSeedsMin } from '../src/floors.js';
-import { classesOf, drawProfile } from '../src/profile.js';
+import { judgeRange, judgeRun, rangeSeedsMin } from '../src/run/floors.js';
+import { classesOf, drawProfile } from '../src/run/profile.js';
 
 const profile = drawProfile('swarm', createPrng(1));
 const enough = {

@@ -10,11 +10,11 @@ import {
 import type { EngineWrite } from '@moku/kv';
 import type { ConfState, Entry, Message } from '@moku/raft';
 import { describe, expect, it } from 'vitest';
-import { SimCluster } from '../src/cluster.js';
 import { Configuration } from '../src/invariants/configuration.js';
 import { NeverRegress } from '../src/invariants/never-regress.js';
 import { RequestEffects } from '../src/invariants/request-effects.js';
-import { drawProfile } from '../src/profile.js';
+import { SimCluster } from '../src/run/cluster.js';
+import { drawProfile } from '../src/run/profile.js';
 
 const region = 1 as RegionId;
 const cluster = new SimCluster({

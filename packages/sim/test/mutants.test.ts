@@ -88,8 +88,10 @@ describe('mutants', () => {
   it(
     'that cannot be planted are not found: their process runs nothing, and says so',
     async () => {
-      const url = new URL('../dist/runner/seed-process.js', import.meta.url).href;
-      const { SeedProcess } = (await import(url)) as typeof import('../src/runner/seed-process.js');
+      const url = new URL('../dist/processes/seed-process.js', import.meta.url).href;
+      const { SeedProcess } = (await import(
+        url
+      )) as typeof import('../src/processes/seed-process.js');
       const outcomeOf = async (mutant: string | undefined) => {
         const process = new SeedProcess(mutant);
         const outcome = await process.run({ seed: 1, profile: 'network', isTraced: false });

@@ -6,11 +6,11 @@ import {
   type NetworkOptions,
   type NetworkProcess,
   SimNetwork,
-} from '../src/network.js';
-import { nextTask } from '../src/real-world.js';
-import { Scheduler } from '../src/scheduler.js';
-import { SocketNetwork } from '../src/socket-network.js';
-import { type Fate, type WireEffect, Wires } from '../src/wires.js';
+} from '../src/world/network.js';
+import { nextTask } from '../src/world/real-world.js';
+import { Scheduler } from '../src/world/scheduler.js';
+import { SocketNetwork } from '../src/world/socket-network.js';
+import { type Fate, type WireEffect, Wires } from '../src/world/wires.js';
 
 const a = 1 as NodeId;
 const b = 2 as NodeId;

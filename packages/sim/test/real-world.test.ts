@@ -3,7 +3,7 @@ import { lookup } from 'node:dns';
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { forbidRealWorld } from '../src/real-world.js';
+import { forbidRealWorld } from '../src/world/real-world.js';
 
 describe('the real world during a run', () => {
   it('is refused in every form, and back afterwards', () => {

@@ -1,6 +1,6 @@
 import { createPrng } from '@moku/base';
 import { describe, expect, it } from 'vitest';
-import { Scheduler } from '../src/scheduler.js';
+import { Scheduler } from '../src/world/scheduler.js';
 
 describe('virtual time', () => {
   it('runs events in order of time, then of their making', () => {

@@ -3,8 +3,8 @@
  * stays under a quorum of every region, but in the profile that exceeds it (damage.ts).
  */
 import { metaRegionId } from '@moku/base';
-import type { Harm } from '../damage.js';
-import type { SimNode } from '../sim-node.js';
+import type { Harm } from '../run/damage.js';
+import type { SimNode } from '../world/sim-node.js';
 import type { DiskClass } from './classes.js';
 import { type FaultKind, type FaultScene, logUniform } from './fault.js';
 

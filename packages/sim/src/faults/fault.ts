@@ -3,8 +3,8 @@
  * in the file of its family.
  */
 import type { Prng } from '@moku/base';
-import type { SimCluster } from '../cluster.js';
-import type { SimNode } from '../sim-node.js';
+import type { SimCluster } from '../run/cluster.js';
+import type { SimNode } from '../world/sim-node.js';
 
 /** What one fault has to work with. */
 export interface FaultScene {

@@ -6,8 +6,8 @@
  *  F2 What a fault did is undone when all faults end, at the latest; nodes that are down stay so.
  */
 import { createPrng, hash32, type Prng, utf8 } from '@moku/base';
-import type { SimCluster } from '../cluster.js';
-import type { SimNode } from '../sim-node.js';
+import type { SimCluster } from '../run/cluster.js';
+import type { SimNode } from '../world/sim-node.js';
 import { destructiveClasses, type FaultClass, faultClasses } from './classes.js';
 import { clientFaults } from './client.js';
 import { diskFaults } from './disk.js';

@@ -5,7 +5,7 @@
  * a broken offload, a bug of a kernel), the session's numbers and checksums notice, and it ends.
  */
 import type { NodeId, Prng } from '@moku/base';
-import type { Fate, Wire, WireEffect } from '../wires.js';
+import type { Fate, Wire, WireEffect } from '../world/wires.js';
 import type { NetworkClass } from './classes.js';
 import { type FaultKind, type FaultScene, logUniform } from './fault.js';
 

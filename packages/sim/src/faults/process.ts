@@ -1,6 +1,6 @@
 /** Processes that end, stand still or have strange clocks. */
 import type { Prng } from '@moku/base';
-import type { SimNode } from '../sim-node.js';
+import type { SimNode } from '../world/sim-node.js';
 import type { ProcessClass } from './classes.js';
 import { type FaultKind, type FaultScene, logUniform } from './fault.js';
 

@@ -4,7 +4,7 @@
  */
 import { ByteWriter, hash32, type RegionId } from '@moku/base';
 import type { EngineWrite } from '@moku/kv';
-import type { SimNode } from '../sim-node.js';
+import type { SimNode } from '../world/sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
 export class ApplyOnce implements Invariant {

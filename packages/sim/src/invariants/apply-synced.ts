@@ -3,7 +3,7 @@
  * newer than what it remembers after a crash.
  */
 import type { EngineWrite } from '@moku/kv';
-import type { SimNode } from '../sim-node.js';
+import type { SimNode } from '../world/sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
 export class ApplySynced implements Invariant {

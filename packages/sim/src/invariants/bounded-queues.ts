@@ -1,7 +1,7 @@
 /** Every queue is within its limit (P8). */
 import { limits } from '@moku/base';
 import type { HostStatus } from '@moku/region';
-import type { SimNode } from '../sim-node.js';
+import type { SimNode } from '../world/sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
 /**

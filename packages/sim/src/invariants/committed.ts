@@ -6,7 +6,7 @@
 import { hash32, isMokuError, type NodeId, type RegionId } from '@moku/base';
 import type { Entry, Message, RegionLog } from '@moku/raft';
 import type { RegionStatus } from '@moku/region';
-import type { SimNode } from '../sim-node.js';
+import type { SimNode } from '../world/sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 import type { CommittedTerms } from './request-effects.js';
 

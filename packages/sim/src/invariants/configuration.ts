@@ -11,7 +11,7 @@
 import type { NodeId, RegionId } from '@moku/base';
 import type { ConfState, Message, RegionWrite } from '@moku/raft';
 import type { RegionStatus } from '@moku/region';
-import type { SimNode } from '../sim-node.js';
+import type { SimNode } from '../world/sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
 interface Known {

@@ -1,7 +1,7 @@
 /** Election safety: at most one leader can be elected in a given term (Raft, figure 3). */
 import type { NodeId, RegionId } from '@moku/base';
 import type { RegionStatus } from '@moku/region';
-import type { SimNode } from '../sim-node.js';
+import type { SimNode } from '../world/sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
 export class ElectionSafety implements Invariant {

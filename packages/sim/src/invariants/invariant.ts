@@ -5,7 +5,7 @@ import type { MokuError, NodeId, RegionId } from '@moku/base';
 import type { EngineWrite } from '@moku/kv';
 import type { Message, RegionWrite } from '@moku/raft';
 import type { HostStatus, RegionStatus } from '@moku/region';
-import type { SimNode } from '../sim-node.js';
+import type { SimNode } from '../world/sim-node.js';
 
 /** Takes down that `invariant` is broken; the run ends after the present event. */
 export type Report = (invariant: string, what: string) => void;

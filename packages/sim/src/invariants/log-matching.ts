@@ -5,7 +5,7 @@
  */
 import { hash32, type RegionId } from '@moku/base';
 import type { RegionWrite } from '@moku/raft';
-import type { SimNode } from '../sim-node.js';
+import type { SimNode } from '../world/sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
 /** An entry that was seen, and the one of another term at its index that was seen before it. */

@@ -5,7 +5,7 @@
 import type { NodeId, RegionId, ReplicaId } from '@moku/base';
 import type { HardState, Message } from '@moku/raft';
 import type { RegionStatus } from '@moku/region';
-import type { SimNode } from '../sim-node.js';
+import type { SimNode } from '../world/sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
 /** The newest vote that left a replica. */

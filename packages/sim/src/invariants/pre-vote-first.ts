@@ -4,7 +4,7 @@
  */
 import type { NodeId, RegionId, ReplicaId } from '@moku/base';
 import type { Message } from '@moku/raft';
-import type { SimNode } from '../sim-node.js';
+import type { SimNode } from '../world/sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
 interface Campaign {

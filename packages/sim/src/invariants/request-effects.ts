@@ -9,7 +9,7 @@
 import type { RegionId } from '@moku/base';
 import type { EngineWrite } from '@moku/kv';
 import type { HistoryEvent } from '../check/history.js';
-import type { SimNode } from '../sim-node.js';
+import type { SimNode } from '../world/sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
 interface Effect {

@@ -3,7 +3,7 @@
  * take, and no replica fails: only where a disk is damaged may one say so (design §6).
  */
 import type { HostStatus, RegionStatus } from '@moku/region';
-import type { SimNode } from '../sim-node.js';
+import type { SimNode } from '../world/sim-node.js';
 import type { Invariant, Report } from './invariant.js';
 
 /** Counters of the host that stay 0. */

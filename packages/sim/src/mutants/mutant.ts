@@ -6,7 +6,7 @@
  * an error, never a run without the bug.
  */
 import { MokuError } from '@moku/base';
-import type { ProfileName } from '../profile.js';
+import type { ProfileName } from '../run/profile.js';
 
 export interface Edit {
   /** Text of the built module; occurs exactly once in it. */

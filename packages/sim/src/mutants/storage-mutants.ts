@@ -39,7 +39,7 @@ export const storageMutants: readonly Mutant[] = [
   {
     name: 'oldFrameAccepted',
     breaks: 'A frame of a former session is taken for one of the present.',
-    file: 'sim/network.js',
+    file: 'sim/world/network.js',
     edits: [
       {
         fragment: 'this.tell(end.node, (events) => events.onSessionOpen(session));',

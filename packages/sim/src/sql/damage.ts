@@ -2,7 +2,7 @@
  * Damage to what a disk holds durably, while nothing runs on it.
  */
 import type { Prng } from '@moku/base';
-import type { DiskPart } from '../disk-port.js';
+import type { DiskPart } from '../world/disk-port.js';
 import type { SectorDisk, SectorFile } from './sectors.js';
 
 const walHeaderBytes = 32;

@@ -26,10 +26,10 @@ import type {
   RegionWrite,
 } from '@moku/raft';
 import { openEngineOver, openLogStoreOver, type SqliteLogStore } from '@moku/storage';
-import type { DiskOptions } from '../disk.js';
-import type { Disk, DiskOpening, DiskPart, LogShape } from '../disk-port.js';
 import type { Report } from '../invariants/invariant.js';
-import type { Planned } from '../scheduler.js';
+import type { DiskOptions } from '../world/disk.js';
+import type { Disk, DiskOpening, DiskPart, LogShape } from '../world/disk-port.js';
+import type { Planned } from '../world/scheduler.js';
 import { flipStoredBit, loseWalSuffix, removeFiles } from './damage.js';
 import type { Machine, MachineRoom } from './machine.js';
 import type { Remains } from './sectors.js';

@@ -4,7 +4,7 @@
  */
 import { isMokuError, type Outcome } from '@moku/base';
 import type { Keyspace } from '@moku/client';
-import type { SimClient } from '../client.js';
+import type { SimClient } from '../clients/client.js';
 
 /** What became of a call. */
 export type Answer<T = unknown> =

@@ -3,7 +3,7 @@
  * arrives after `heal`, if its session still stands by then.
  */
 import type { NodeId } from '@moku/base';
-import type { SimCluster } from '../cluster.js';
+import type { SimCluster } from '../run/cluster.js';
 
 export class Links {
   private readonly cluster: SimCluster;

@@ -4,9 +4,9 @@
 import type { MokuError, NodeId, RegionId } from '@moku/base';
 import type { Message } from '@moku/raft';
 import type { RegionStatus } from '@moku/region';
-import { whyRestless } from '../converge.js';
 import type { Invariant } from '../invariants/invariant.js';
-import type { SimNode } from '../sim-node.js';
+import { whyRestless } from '../run/converge.js';
+import type { SimNode } from '../world/sim-node.js';
 
 type MessageType = Message['type'];
 

@@ -6,10 +6,10 @@
  */
 import type { NodeId, Prng, RegionId } from '@moku/base';
 import type { RegionHost } from '@moku/region';
-import type { SimCluster } from '../cluster.js';
-import type { Harm } from '../damage.js';
-import type { DiskPart } from '../disk-port.js';
-import type { SimNode } from '../sim-node.js';
+import type { SimCluster } from '../run/cluster.js';
+import type { Harm } from '../run/damage.js';
+import type { DiskPart } from '../world/disk-port.js';
+import type { SimNode } from '../world/sim-node.js';
 import { type Answer, type Call, Calls } from './calls.js';
 import { Links } from './links.js';
 import { type Sent, Sight } from './sight.js';

@@ -6,9 +6,9 @@ import { createPrng } from '@moku/base';
 import type { RegionHostConfig } from '@moku/region';
 import { checkFloors, countHistory } from '../check/floors.js';
 import { checkLinearizable } from '../check/linearizable.js';
-import { type Failure, SimCluster } from '../cluster.js';
-import { unequalRegions, whyUnwell } from '../converge.js';
-import { drawProfile, type Profile } from '../profile.js';
+import { type Failure, SimCluster } from '../run/cluster.js';
+import { unequalRegions, whyUnwell } from '../run/converge.js';
+import { drawProfile, type Profile } from '../run/profile.js';
 import { Sent } from './sight.js';
 import { Stage, StoryEnded } from './stage.js';
 

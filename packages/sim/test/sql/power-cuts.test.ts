@@ -19,11 +19,11 @@ import {
   type SqliteLogStore,
 } from '@moku/storage';
 import { expect, it } from 'vitest';
-import { Scheduler } from '../../src/scheduler.js';
 import { type Machine, MachineRoom } from '../../src/sql/machine.js';
 import type { Remains } from '../../src/sql/sectors.js';
 import { LogShadow } from '../../src/sql/shadow.js';
 import { type Actor, logLinks, type Pace, writerLinks } from '../../src/sql/threads.js';
+import { Scheduler } from '../../src/world/scheduler.js';
 
 const seed = 20_261_122;
 const cuts = 60;

@@ -2,7 +2,7 @@
  * `pnpm sim explore`: the claims protocol, state by state.
  */
 import { parseArgs } from 'node:util';
-import { type ExploreReport, explore } from './explore/explore.js';
+import { type ExploreReport, explore } from '../explore/explore.js';
 
 /** Gives the exit code: 1 when a state breaks a rule, a range is not complete or a variant goes unnoticed. */
 export function runExplore(args: string[]): number {

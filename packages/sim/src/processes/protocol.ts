@@ -2,8 +2,8 @@
  * What the command and the processes that run seeds for it tell each other, over Node's channel between
  * parent and child.
  */
-import type { ProfileName } from '../profile.js';
-import type { SimulationResult } from '../simulate.js';
+import type { ProfileName } from '../run/profile.js';
+import type { SimulationResult } from '../run/simulate.js';
 
 export interface SeedTask {
   readonly seed: number;

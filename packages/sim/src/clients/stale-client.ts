@@ -4,9 +4,9 @@
  */
 import { isMokuError, metaRegionId, type Prng, type RegionDescriptor } from '@moku/base';
 import { decodeCommandOutcome, encodeCommand } from '@moku/kv';
+import type { Report } from '../invariants/invariant.js';
 import { clientAddressOf, dialSimulated } from './channel.js';
 import type { ClientWorld } from './client.js';
-import type { Report } from './invariants/invariant.js';
 
 const meanPauseMs = 2_000;
 const noSession = { sessionId: 0, sequence: 1, answeredBelow: 1 };

@@ -3,7 +3,7 @@
  * an interrupt of the terminal is the parent's business.
  */
 import { plantedKey } from '../mutants/mutant.js';
-import { simulate } from '../simulate.js';
+import { simulate } from '../run/simulate.js';
 import type { SeedAnswer, SeedTask } from './protocol.js';
 
 /** The mutant that this process must have; empty: none. */

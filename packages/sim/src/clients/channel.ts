@@ -4,8 +4,8 @@
  */
 import { MokuError, type Prng } from '@moku/base';
 import type { ClientAnswer, ClientRequest, RequestChannel } from '@moku/transport';
-import type { Scheduler } from './scheduler.js';
-import type { SimNode } from './sim-node.js';
+import type { Scheduler } from '../world/scheduler.js';
+import type { SimNode } from '../world/sim-node.js';
 
 export interface ChannelOptions {
   readonly scheduler: Scheduler;

@@ -6,13 +6,13 @@
  *  M2 A process that does not get as far as a run finds nothing: that ends the command with an error.
  */
 import { parseArgs } from 'node:util';
-import type { Mutant } from './mutants/mutant.js';
-import { mutantOf, mutants } from './mutants/mutants.js';
+import type { Mutant } from '../mutants/mutant.js';
+import { mutantOf, mutants } from '../mutants/mutants.js';
+import { Lanes } from '../processes/lane.js';
+import { Progress } from '../processes/progress.js';
+import type { SeedOutcome } from '../processes/seed-process.js';
+import type { ProfileName } from '../run/profile.js';
 import { integerOf, jobsOf, parsed } from './options.js';
-import type { ProfileName } from './profile.js';
-import { Lanes } from './runner/lane.js';
-import { Progress } from './runner/progress.js';
-import type { SeedOutcome } from './runner/seed-process.js';
 
 /** Each mutant is to be found within so many. */
 const seedsMaxDefault = 2_000;

@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { SimulationResult } from '../simulate.js';
+import type { SimulationResult } from '../run/simulate.js';
 import type { SeedAnswer, SeedTask } from './protocol.js';
 
 export type SeedOutcome =

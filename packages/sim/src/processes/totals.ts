@@ -1,5 +1,5 @@
 /** Sums over runs: what the last line of `--json` says. */
-import type { SimulationResult } from '../simulate.js';
+import type { SimulationResult } from '../run/simulate.js';
 import type { SeedTask } from './protocol.js';
 
 export interface SeedFailure {

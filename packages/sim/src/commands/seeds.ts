@@ -6,16 +6,16 @@
  *  S2 Of each seed that 100 divides, a new process has the same trace hash as the first.
  */
 import { parseArgs } from 'node:util';
-import { judgeRange } from './floors.js';
-import { mutantOf } from './mutants/mutants.js';
+import { mutantOf } from '../mutants/mutants.js';
+import { type Lane, Lanes } from '../processes/lane.js';
+import { Progress } from '../processes/progress.js';
+import type { SeedTask } from '../processes/protocol.js';
+import type { SeedOutcome } from '../processes/seed-process.js';
+import { addFailure, addResult, emptyTotals } from '../processes/totals.js';
+import { judgeRange } from '../run/floors.js';
+import type { ProfileName } from '../run/profile.js';
+import type { SimulationResult } from '../run/simulate.js';
 import { jobsOf, parsed, profilesOf, type SeedRange, seedOf, seedRangeOf } from './options.js';
-import type { ProfileName } from './profile.js';
-import { type Lane, Lanes } from './runner/lane.js';
-import { Progress } from './runner/progress.js';
-import type { SeedTask } from './runner/protocol.js';
-import type { SeedOutcome } from './runner/seed-process.js';
-import { addFailure, addResult, emptyTotals } from './runner/totals.js';
-import type { SimulationResult } from './simulate.js';
 
 interface Wish {
   readonly range: SeedRange;

@@ -2,7 +2,7 @@
  * What happened, as a running hash (equal for equal runs) and as the last lines before a failure. Most facts
  * are numbers: they are hashed as such, and become lines only when somebody reads them.
  */
-import type { Scheduler } from './scheduler.js';
+import type { Scheduler } from '../world/scheduler.js';
 
 const factsKeptMax = 80;
 

@@ -12,7 +12,7 @@ import {
   type FaultClass,
   faultClasses,
   networkClasses,
-} from './faults/classes.js';
+} from '../faults/classes.js';
 
 export const profileNames = ['swarm', 'network', 'disk', 'many-regions', 'beyond'] as const;
 

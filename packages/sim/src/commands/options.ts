@@ -4,7 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { MokuError } from '@moku/base';
-import { type ProfileName, profileNames } from './profile.js';
+import { type ProfileName, profileNames } from '../run/profile.js';
 
 const seedMax = Number.MAX_SAFE_INTEGER;
 const jobsMax = 256;

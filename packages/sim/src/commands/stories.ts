@@ -3,9 +3,9 @@
  */
 import { parseArgs } from 'node:util';
 import { MokuError } from '@moku/base';
+import { themes } from '../stories/all.js';
+import { type Story, type StoryResult, seedsOf, tellStory } from '../stories/story.js';
 import { parsed } from './options.js';
-import { themes } from './stories/all.js';
-import { type Story, type StoryResult, seedsOf, tellStory } from './stories/story.js';
 
 interface Totals {
   stories: number;

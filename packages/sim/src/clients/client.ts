@@ -4,11 +4,11 @@
  */
 import { type Clock, isMokuError, type Prng } from '@moku/base';
 import { ClientDatabase, type Keyspace } from '@moku/client';
+import type { HistoryRecorder, OpenOperation } from '../check/recorder.js';
+import type { KeyOracle } from '../invariants/key-oracle.js';
+import type { Trace } from '../run/trace.js';
+import type { Scheduler } from '../world/scheduler.js';
 import { type ChannelOptions, clientAddressOf, dialSimulated } from './channel.js';
-import type { HistoryRecorder, OpenOperation } from './check/recorder.js';
-import type { KeyOracle } from './invariants/key-oracle.js';
-import type { Scheduler } from './scheduler.js';
-import type { Trace } from './trace.js';
 
 /** What all clients of a run share. */
 export interface ClientWorld {

@@ -9,7 +9,7 @@
  *     and only where all peers have met the old one.
  */
 import type { NodeId, RegionId } from '@moku/base';
-import { type SimNode, storeIdKey } from './sim-node.js';
+import { type SimNode, storeIdKey } from '../world/sim-node.js';
 
 /**
  * 'corrupt': bits flipped or `data.db` is gone; it refuses to start, or replicas of it fail.

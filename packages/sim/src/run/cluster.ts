@@ -8,23 +8,23 @@
  */
 import { type NodeDescriptor, type NodeId, noAddress, type Prng } from '@moku/base';
 import type { RegionHostConfig } from '@moku/region';
-import { clientAddressOf } from './channel.js';
-import { HistoryRecorder } from './check/recorder.js';
-import { type ClientWorld, SimClient } from './client.js';
+import { HistoryRecorder } from '../check/recorder.js';
+import { clientAddressOf } from '../clients/channel.js';
+import { type ClientWorld, SimClient } from '../clients/client.js';
+import type { Invariant, Report } from '../invariants/invariant.js';
+import { KeyOracle } from '../invariants/key-oracle.js';
+import type { MachineRoom } from '../sql/machine.js';
+import { SqlDisk } from '../sql/sql-disk.js';
+import { type Network, type NetworkOptions, SimNetwork } from '../world/network.js';
+import { afterPromises, forbidRealWorld, nextTask } from '../world/real-world.js';
+import { Scheduler } from '../world/scheduler.js';
+import { SimNode } from '../world/sim-node.js';
+import { SocketNetwork } from '../world/socket-network.js';
+import { Wires } from '../world/wires.js';
 import { Damage } from './damage.js';
-import type { Invariant, Report } from './invariants/invariant.js';
-import { KeyOracle } from './invariants/key-oracle.js';
-import { type Network, type NetworkOptions, SimNetwork } from './network.js';
 import type { Profile } from './profile.js';
-import { afterPromises, forbidRealWorld, nextTask } from './real-world.js';
-import { Scheduler } from './scheduler.js';
-import { SimNode } from './sim-node.js';
-import { SocketNetwork } from './socket-network.js';
-import type { MachineRoom } from './sql/machine.js';
-import { SqlDisk } from './sql/sql-disk.js';
 import { Trace } from './trace.js';
 import { Watch } from './watch.js';
-import { Wires } from './wires.js';
 
 export interface Failure {
   readonly invariant: string;

@@ -2,8 +2,8 @@
  * What a run, or a range of runs, has to have observed at least: less has shown nothing, however right it
  * was. The floors of one run hold for every seed that is right; those of a range are about averages.
  */
-import { checkFloors } from './check/floors.js';
-import type { Verdict } from './check/verdict.js';
+import { checkFloors } from '../check/floors.js';
+import type { Verdict } from '../check/verdict.js';
 import type { Profile, ProfileName } from './profile.js';
 import { classesOf } from './profile.js';
 

@@ -4,8 +4,8 @@
  */
 import { isMokuError, type Prng, type RegionId } from '@moku/base';
 import type { KvMachine, QueryOutcome } from '@moku/kv';
+import type { SimNode } from '../world/sim-node.js';
 import type { Damage } from './damage.js';
-import type { SimNode } from './sim-node.js';
 
 /** Nodes to leave dead such that every region keeps a quorum: as many as can be, in random order. */
 export function chooseDead(

@@ -3,17 +3,17 @@
  * safety under all faults, then a quorum is healed and the cluster is held to its promises of liveness.
  */
 import { createPrng, type Prng } from '@moku/base';
-import { countHistory } from './check/floors.js';
-import { checkLinearizable } from './check/linearizable.js';
+import { countHistory } from '../check/floors.js';
+import { checkLinearizable } from '../check/linearizable.js';
+import { StaleClient } from '../clients/stale-client.js';
+import { Workload } from '../clients/workload.js';
+import type { FaultClass } from '../faults/classes.js';
+import { Faults } from '../faults/faults.js';
+import { MachineRoom } from '../sql/machine.js';
 import { type Failure, SimCluster } from './cluster.js';
 import { chooseDead, isServing, unequalRegions, whyUnwell } from './converge.js';
-import type { FaultClass } from './faults/classes.js';
-import { Faults } from './faults/faults.js';
 import { judgeRun } from './floors.js';
 import { drawProfile, type Profile, type ProfileName } from './profile.js';
-import { MachineRoom } from './sql/machine.js';
-import { StaleClient } from './stale-client.js';
-import { Workload } from './workload.js';
 
 export interface SimulationOptions {
   /** Safe non-negative integer. */
