@@ -10,6 +10,7 @@ import {
 import type { EngineWrite } from '@moku/kv';
 import type { ConfState, Entry, Message } from '@moku/raft';
 import { describe, expect, it } from 'vitest';
+import { BoundedQueues } from '../src/invariants/bounded-queues.js';
 import { Configuration } from '../src/invariants/configuration.js';
 import { NeverRegress } from '../src/invariants/never-regress.js';
 import { RequestEffects } from '../src/invariants/request-effects.js';
@@ -263,5 +264,30 @@ describe('a node that gives up', () => {
       expect(afterFatal(new InvariantError('P1'), how)).toBe('no node gives up');
     }
     expect(afterFatal(new MokuError('LOG_IO'), 'sound')).toBe('no node gives up');
+  });
+});
+
+describe('an engine that is full', () => {
+  it('takes what is under way in one event, and nothing in a later one', () => {
+    const watched = new SimCluster({
+      profile: drawProfile('network', createPrng(1)),
+      prng: createPrng(1),
+    });
+    const full = watched.nodes[0]!;
+    const broken: string[] = [];
+    let nowMs = 1;
+    let isFull = false;
+    full.disk.isEngineFull = () => isFull;
+    const invariant = new BoundedQueues(
+      (name) => broken.push(name),
+      () => nowMs,
+    );
+    invariant.onApply(full, applied(1, 1, 'k', 'v'));
+    isFull = true;
+    invariant.onApply(full, applied(2, 1, 'k', 'w'));
+    expect(broken).toEqual([]);
+    nowMs = 2;
+    invariant.onApply(full, applied(3, 1, 'k', 'x'));
+    expect(broken).toEqual(['queues are bounded']);
   });
 });

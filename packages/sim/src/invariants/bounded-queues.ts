@@ -1,5 +1,8 @@
-/** Every queue is within its limit (P8). */
+/**
+ * Every queue is within its limit (P8); of the engine's overlay that is: nobody begins to apply while it is full.
+ */
 import { limits } from '@moku/base';
+import type { EngineWrite } from '@moku/kv';
 import type { HostStatus } from '@moku/region';
 import type { SimNode } from '../world/sim-node.js';
 import type { Invariant, Report } from './invariant.js';
@@ -13,9 +16,22 @@ const bytesPerRegionMax = limits.inflightBytesMax;
 
 export class BoundedQueues implements Invariant {
   private readonly report: Report;
+  private readonly nowMs: () => number;
+  /** When each node applied last: what one event applies may go beyond the limit. */
+  private readonly appliedMs = new Map<SimNode, number>();
 
-  constructor(report: Report) {
+  constructor(report: Report, nowMs: () => number) {
     this.report = report;
+    this.nowMs = nowMs;
+  }
+
+  onApply(node: SimNode, { regionId, appliedIndex }: EngineWrite): void {
+    const nowMs = this.nowMs();
+    const isFirst = this.appliedMs.get(node) !== nowMs;
+    this.appliedMs.set(node, nowMs);
+    if (!isFirst || !node.disk.isEngineFull()) return;
+    const what = `node ${node.nodeId}, region ${regionId}: ${appliedIndex} is applied to a full engine`;
+    this.report('queues are bounded', what);
   }
 
   onNode(node: SimNode, status: HostStatus): void {

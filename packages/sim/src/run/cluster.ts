@@ -108,6 +108,7 @@ export class SimCluster {
       nodes,
       trace: this.trace,
       report: this.report,
+      nowMs: () => scheduler.nowMs,
       onDiskFailure: (node) => {
         // The process ends after the present event, as it would.
         scheduler.after(0, () => node.crash());

@@ -53,6 +53,8 @@ export class Watch implements NodeWatcher {
     readonly nodes: readonly SimNode[];
     readonly trace: Trace;
     readonly report: Report;
+    /** Virtual time. */
+    readonly nowMs: () => number;
     /** A broken disk ended a node. */
     readonly onDiskFailure: (node: SimNode) => void;
     /** Looks on beside the invariants. */
@@ -74,7 +76,7 @@ export class Watch implements NodeWatcher {
       new DurableBeforeSend(report),
       new NeverRegress(report),
       new ApplyOnce(report),
-      new BoundedQueues(report),
+      new BoundedQueues(report, options.nowMs),
       new SoundClaims(report),
       new Amnesia(report),
       new PreVoteFirst(report),

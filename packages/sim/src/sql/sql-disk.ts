@@ -218,6 +218,10 @@ export class SqlDisk implements Disk {
     return this.engine?.replica(regionId)?.appliedIndex ?? 0;
   }
 
+  isEngineFull(): boolean {
+    return this.engine?.isFull() === true;
+  }
+
   /** The stores as `startNode` opens them; undefined when the process has ended meanwhile. */
   private async openStores(
     life: number,

@@ -77,6 +77,8 @@ export interface Disk {
   syncedMeta(key: string): Uint8Array | undefined;
   /** Zero everything when no process runs. */
   health(): LogStoreHealth;
+  /** Whether the engine takes no more until it was flushed; false when no process runs. */
+  isEngineFull(): boolean;
   /** Applied index of the region in the engine as the process reads it; 0 when there is none. */
   appliedIndex(regionId: RegionId): number;
 }

@@ -217,6 +217,10 @@ export class SimDisk implements Disk {
     return this.contents.engine.replica(regionId)?.appliedIndex ?? 0;
   }
 
+  isEngineFull(): boolean {
+    return this.life >= 0 && this.contents.engine.isFull();
+  }
+
   private assertIdle(): void {
     assert(this.life < 0, 'disks are damaged while no process runs on them');
   }
