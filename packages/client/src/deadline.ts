@@ -70,6 +70,11 @@ export class Deadline {
     return isMaybe ? error : error.withOutcome('definite');
   }
 
+  /** What to tell of attempts: an `error` of one that the deadline ended says less than the `last` before it. */
+  worthTelling(last: unknown, error: unknown): unknown {
+    return this.isOver && last !== undefined ? last : error;
+  }
+
   /**
    * What `promise` gives. Rejects with TIMEOUT or ABORTED, definite, once the call is over: others may go on
    * waiting for it.

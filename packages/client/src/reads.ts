@@ -41,7 +41,7 @@ export class Reads {
         if (outcome.type === 'refused') return { kind: 'stale' };
         last = new MokuError('BUSY', { queue: 'expiry' });
       } else {
-        last = result.error;
+        last = deadline.worthTelling(last, result.error);
         if (result.error.code === 'REGION_UNKNOWN') return { kind: 'stale' };
         if (result.isPrompt) continue;
       }

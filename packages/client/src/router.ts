@@ -123,7 +123,7 @@ export class Router {
         // That node is about to end; its channel will, too, and another node is asked.
         if (isMokuError(last, 'CLOSED')) continue;
       } catch (error) {
-        last = error;
+        last = deadline.worthTelling(last, error);
       }
       if (last instanceof MokuError && !last.retryable && last.code !== 'TIMEOUT') break;
     }

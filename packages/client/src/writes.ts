@@ -91,7 +91,7 @@ export class Writes {
         if (outcome.type === 'sessionOpened') return outcome.sessionId;
         throw new MokuError('MALFORMED_REQUEST', { field: 'openSession', answer: outcome.type });
       }
-      last = result.error;
+      last = deadline.worthTelling(last, result.error);
       if (!result.isPrompt) await deadline.pause(attempt + 1);
     }
     throw deadline.error(false, last);
@@ -122,7 +122,7 @@ export class Writes {
           continue;
         }
         isMaybe ||= result.isMaybe;
-        last = result.error;
+        last = deadline.worthTelling(last, result.error);
         if (!isMaybe && result.error.code === 'REGION_UNKNOWN')
           return { kind: 'reroute', error: result.error };
         if (!result.isPrompt) await deadline.pause(attempt + 1);

@@ -24,51 +24,7 @@ function regressionSeeds(): { profile: ProfileName; seed: number }[] {
   });
 }
 
-async function runSeeds(profile: ProfileName, first: number, last: number) {
-  const results: SimulationResult[] = [];
-  for (let seed = first; seed <= last; seed++) {
-    // One after the other: a run has the thread to itself.
-    const result = await simulate({ seed, profile });
-    expect(verdict(result, profile)).toBe('holds');
-    results.push(result);
-  }
-  return results;
-}
-
-function sum(results: readonly SimulationResult[], of: (result: SimulationResult) => number) {
-  return results.reduce((total, result) => total + of(result), 0);
-}
-
 describe('a simulated cluster', () => {
-  it(
-    'keeps every invariant under faults of all classes, and observes enough to say so',
-    async () => {
-      const results = await runSeeds('swarm', 1001, 1007);
-      expect(sum(results, (result) => result.reads)).toBeGreaterThan(1_000);
-      expect(sum(results, (result) => result.leaderChanges)).toBeGreaterThan(20);
-      expect(sum(results, (result) => result.crashes)).toBeGreaterThan(5);
-    },
-    boundMs,
-  );
-
-  it(
-    'keeps every invariant on a bad network',
-    async () => {
-      const results = await runSeeds('network', 1001, 1002);
-      expect(sum(results, ({ faultsByClass }) => faultsByClass.partition)).toBeGreaterThan(0);
-    },
-    boundMs,
-  );
-
-  it(
-    'keeps every invariant on bad disks',
-    async () => {
-      const results = await runSeeds('disk', 1002, 1003);
-      expect(sum(results, ({ faultsByClass }) => faultsByClass.syncFailure)).toBeGreaterThan(0);
-    },
-    boundMs,
-  );
-
   it(
     'keeps what it once broke',
     async () => {
@@ -84,7 +40,8 @@ describe('a simulated cluster', () => {
     'has the same trace for the same seed in two processes, and another for another',
     async () => {
       const traceOf = async (seed: number): Promise<string> => {
-        const { stdout } = await run(process.execPath, [main, '--seed', String(seed)]);
+        const args = ['--seed', String(seed), '--profile', 'disk'];
+        const { stdout } = await run(process.execPath, [main, ...args]);
         return /trace hash ([0-9a-f]{8})/.exec(stdout)?.[1] ?? stdout;
       };
       const [once, again, other] = await Promise.all([traceOf(1008), traceOf(1008), traceOf(4)]);
