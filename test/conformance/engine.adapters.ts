@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Clock, RegionId, ReplicaId, TimerHandle, Timestamp } from '@moku/base';
 import { utf8 } from '@moku/base';
 import { createMemoryEngine, type Engine, type ScanRange, type VersionedValue } from '@moku/kv';
-import { openEngine } from '@moku/storage';
+import { openEngine, type SqliteEngine } from '@moku/storage';
 
 export interface EngineHost {
   readonly engine: Engine;
@@ -53,45 +53,55 @@ export class SteppedClock implements Clock {
   }
 }
 
+/** A real engine whose writing goes on as `clock` is stepped; `end` comes after its last closing. */
+export async function steppedEngine(
+  open: () => Promise<SqliteEngine>,
+  clock: SteppedClock,
+  end: () => void = () => {},
+): ReturnType<EngineAdapter['open']> {
+  let engine = await open();
+  const progress = (): Promise<void> => {
+    clock.step();
+    return new Promise((resolve) => setImmediate(resolve));
+  };
+  const run = async (task: Promise<void>): Promise<void> => {
+    let isDone = false;
+    const done = task.finally(() => {
+      isDone = true;
+    });
+    while (!isDone) await progress();
+    await done;
+  };
+  return {
+    get engine() {
+      return engine;
+    },
+    beginFlush() {
+      engine.requestFlush();
+      clock.step();
+    },
+    progress,
+    async settle() {
+      await run(engine.flush());
+    },
+    async reopen() {
+      await run(engine.close());
+      engine = await open();
+    },
+    async dispose() {
+      await run(engine.close());
+      end();
+    },
+  };
+}
+
 const sqlite: EngineAdapter = {
   name: 'sqlite',
   async open(options = {}) {
     const dir = mkdtempSync(join(tmpdir(), 'moku-engine-'));
     const clock = new SteppedClock();
-    let engine = await openEngine({ dir, clock, ...options });
-    const progress = (): Promise<void> => {
-      clock.step();
-      return new Promise((resolve) => setImmediate(resolve));
-    };
-    const run = async (task: Promise<void>): Promise<void> => {
-      let isDone = false;
-      const done = task.finally(() => {
-        isDone = true;
-      });
-      while (!isDone) await progress();
-      await done;
-    };
-    return {
-      get engine() {
-        return engine;
-      },
-      beginFlush() {
-        engine.requestFlush();
-        clock.step();
-      },
-      progress,
-      async settle() {
-        await run(engine.flush());
-      },
-      async reopen() {
-        await run(engine.close());
-        engine = await openEngine({ dir, clock, ...options });
-      },
-      async dispose() {
-        await run(engine.close());
-        rmSync(dir, { recursive: true });
-      },
-    };
+    const end = (): void => rmSync(dir, { recursive: true });
+    return steppedEngine(() => openEngine({ dir, clock, ...options }), clock, end);
   },
 };
 

@@ -74,26 +74,30 @@ export function reportsOf(store: LogStore): Reports {
   return reports;
 }
 
-class SqliteHost implements LogHost {
+/** The real store; where its files are and how their disk fails is the subclass's. */
+export abstract class SqlHost implements LogHost {
   store!: SqliteLogStore;
   reports!: Reports;
   readonly compact: (() => Promise<void>) | undefined;
-  private readonly dir = mkdtempSync(join(tmpdir(), 'moku-log-'));
-  private readonly rewritesRows: boolean;
+  protected readonly common: { clusterId: string; nodeId: number; garbageBytesMin: number };
 
   constructor(rewritesRows: boolean) {
-    this.rewritesRows = rewritesRows;
+    const garbageBytesMin = rewritesRows ? 0 : Number.MAX_SAFE_INTEGER;
+    this.common = { clusterId: 'conformance', nodeId: 1, garbageBytesMin };
     this.compact = rewritesRows ? () => this.rewriteAll() : undefined;
   }
 
-  async open(fileBytesMax?: number): Promise<void> {
-    this.store = await openLogStore({
-      dir: this.dir,
-      clusterId: 'conformance',
-      nodeId: 1,
-      garbageBytesMin: this.rewritesRows ? 0 : Number.MAX_SAFE_INTEGER,
-      ...(fileBytesMax === undefined ? {} : { fileBytesMax }),
-    });
+  protected abstract openStore(): Promise<SqliteLogStore>;
+
+  /** Of the closed store. */
+  protected abstract rawDatabase(): RawDatabase;
+
+  abstract crash(): Promise<void>;
+
+  abstract breakDisk(): Promise<void>;
+
+  async open(): Promise<void> {
+    this.store = await this.openStore();
     this.reports = reportsOf(this.store);
     expect(this.store.amnesia).toBe('');
   }
@@ -109,17 +113,12 @@ class SqliteHost implements LogHost {
     await this.open();
   }
 
-  async crash(): Promise<void> {
-    await this.store.abandon();
-    await this.open();
-  }
-
   async reopenDamaged(_regionId: RegionId, entry: Entry): Promise<void> {
     await this.store.close();
-    const database = openDatabase(join(this.dir, 'log.db'));
+    const database = this.rawDatabase();
     const rows = database.prepare('SELECT seq, bytes FROM batch').all();
     let damaged = 0;
-    for (const { seq, bytes } of rows) {
+    for (const { seq, bytes } of rows as { seq: number; bytes: Buffer }[]) {
       const at = bytes.indexOf(entry.data);
       if (at < 0) continue;
       bytes[at] = bytes[at]! ^ 0x40;
@@ -129,12 +128,6 @@ class SqliteHost implements LogHost {
     database.close();
     expect(damaged).toBe(1);
     await this.open();
-  }
-
-  async breakDisk(): Promise<void> {
-    const { fileBytes } = await this.store.stats();
-    await this.store.close();
-    await this.open(fileBytes);
   }
 
   private async rewriteAll(): Promise<void> {
@@ -151,16 +144,47 @@ class SqliteHost implements LogHost {
 
   async dispose(): Promise<void> {
     await this.store.close();
+  }
+}
+
+class FileHost extends SqlHost {
+  private readonly dir = mkdtempSync(join(tmpdir(), 'moku-log-'));
+  private fileBytesMax: number | undefined;
+
+  protected openStore(): Promise<SqliteLogStore> {
+    const { dir, fileBytesMax, common } = this;
+    const bound = fileBytesMax === undefined ? {} : { fileBytesMax };
+    return openLogStore({ dir, ...common, ...bound });
+  }
+
+  protected rawDatabase(): RawDatabase {
+    return openDatabase(join(this.dir, 'log.db'));
+  }
+
+  async crash(): Promise<void> {
+    await this.store.abandon();
+    await this.open();
+  }
+
+  async breakDisk(): Promise<void> {
+    const { fileBytes } = await this.store.stats();
+    await this.store.close();
+    this.fileBytesMax = fileBytes;
+    await this.open();
+  }
+
+  override async dispose(): Promise<void> {
+    await super.dispose();
     rmSync(this.dir, { recursive: true });
   }
 }
 
 interface RawDatabase {
   prepare(sql: string): {
-    all(): { seq: number; bytes: Buffer }[];
-    run(...values: unknown[]): void;
+    all(): unknown[];
+    run(...values: (number | Uint8Array)[]): unknown;
   };
-  close(): void;
+  close(): unknown;
 }
 
 /** better-sqlite3 as the storage package has it. */
@@ -210,7 +234,7 @@ class MemoryHost implements LogHost {
 const sqlite: LogAdapter = {
   name: 'sqlite',
   async open(options = {}) {
-    const host = new SqliteHost(options.rewritesRows ?? false);
+    const host = new FileHost(options.rewritesRows ?? false);
     await host.open();
     return host;
   },
