@@ -2,51 +2,15 @@
  * Whom a region's requests are sent to while one of its nodes knows nothing of it, as one with a new
  * directory does.
  */
-import {
-  createPrng,
-  emptyBytes,
-  MokuError,
-  type NodeId,
-  noAddress,
-  type RegionId,
-  type ReplicaId,
-  type Timestamp,
-  toNodeId,
-} from '@moku/base';
-import { type ClusterView, decodeCommand, encodeCommandOutcome } from '@moku/kv';
+import { createPrng, MokuError, type NodeId, type Timestamp, toNodeId } from '@moku/base';
+import { decodeCommand, encodeCommandOutcome } from '@moku/kv';
 import { type ClientAnswer, createSystemClock, localChannel } from '@moku/transport';
 import { expect, it, vi } from 'vitest';
 import { ClientDatabase } from '../src/client.js';
+import { viewOf } from './support/view.js';
 
 const [empty, leader] = [toNodeId(1), toNodeId(2)] as [NodeId, NodeId];
-const regionId = 1 as RegionId;
-
-const view: ClusterView = {
-  clusterId: 'test',
-  revision: 1,
-  nodes: [empty, leader].map((nodeId) => ({
-    nodeId,
-    peerAddress: noAddress,
-    clientAddress: `node${nodeId}:1`,
-  })),
-  keyspaces: [{ keyspaceId: 1, name: 'k', mode: 'range' }],
-  regions: [
-    {
-      regionId,
-      keyspaceId: 1,
-      startKey: emptyBytes,
-      endKey: undefined,
-      epoch: { version: 1, config: 1 },
-      replicas: [empty, leader].map((nodeId) => ({
-        replicaId: nodeId as number as ReplicaId,
-        nodeId,
-        isLearner: false,
-      })),
-    },
-  ],
-  // Nobody is known to lead at first.
-  leaders: [],
-};
+const view = viewOf([empty, leader]);
 
 function refused(of: 'REGION_UNKNOWN' | 'INVALID_ARGUMENT'): ClientAnswer {
   const { code, outcome, message } = new MokuError(of);

@@ -2,41 +2,16 @@
  * A node that takes its time to be connected to: calls end when their time is up, and what has not been sent
  * by then is not sent any more.
  */
-import {
-  createPrng,
-  emptyBytes,
-  MokuError,
-  type NodeId,
-  noAddress,
-  type RegionId,
-  type ReplicaId,
-  toNodeId,
-} from '@moku/base';
-import type { ClusterView } from '@moku/kv';
+import { createPrng, MokuError, type NodeId, toNodeId } from '@moku/base';
 import { createSystemClock, localChannel, type RequestChannel } from '@moku/transport';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ClientDatabase } from '../src/client.js';
+import { viewOf } from './support/view.js';
 
 const dialMs = 4_000;
 const nodeId: NodeId = toNodeId(2);
 
-const view: ClusterView = {
-  clusterId: 'test',
-  revision: 1,
-  nodes: [{ nodeId, peerAddress: noAddress, clientAddress: 'far:1' }],
-  keyspaces: [{ keyspaceId: 1, name: 'k', mode: 'range' }],
-  regions: [
-    {
-      regionId: 1 as RegionId,
-      keyspaceId: 1,
-      startKey: emptyBytes,
-      endKey: undefined,
-      epoch: { version: 1, config: 1 },
-      replicas: [{ replicaId: 2 as ReplicaId, nodeId, isLearner: false }],
-    },
-  ],
-  leaders: [],
-};
+const view = viewOf([nodeId]);
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -96,7 +71,7 @@ it('a call that waits for a keyspace ends in time while a node is dialed', async
   const db = new ClientDatabase({
     clock,
     prng: createPrng(1),
-    seeds: ['far:1'],
+    seeds: ['node2:1'],
     dial: (address) =>
       new Promise((_, reject) => {
         clock.after(dialMs, () => reject(new MokuError('UNAVAILABLE', { address })));

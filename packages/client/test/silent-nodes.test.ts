@@ -1,50 +1,17 @@
 /**
  * A client whose every reachable node was silent once, as behind a partition, and whose other node is gone.
  */
-import {
-  createPrng,
-  emptyBytes,
-  MokuError,
-  type NodeId,
-  noAddress,
-  type RegionId,
-  type ReplicaId,
-  type Timestamp,
-  toNodeId,
-} from '@moku/base';
-import { type ClusterView, decodeCommand, encodeCommandOutcome } from '@moku/kv';
+import { createPrng, MokuError, type NodeId, type Timestamp, toNodeId } from '@moku/base';
+import { decodeCommand, encodeCommandOutcome } from '@moku/kv';
 import { createSystemClock, localChannel } from '@moku/transport';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ClientDatabase } from '../src/client.js';
+import { viewOf } from './support/view.js';
 
 const ids = [toNodeId(1), toNodeId(2), toNodeId(3)] as NodeId[];
 const gone = 'node1:1';
 
-const view: ClusterView = {
-  clusterId: 'test',
-  revision: 1,
-  nodes: ids.map((nodeId) => ({
-    nodeId,
-    peerAddress: noAddress,
-    clientAddress: `node${nodeId}:1`,
-  })),
-  keyspaces: [{ keyspaceId: 1, name: 'k', mode: 'range' }],
-  regions: [
-    {
-      regionId: 1 as RegionId,
-      keyspaceId: 1,
-      startKey: emptyBytes,
-      endKey: undefined,
-      epoch: { version: 1, config: 1 },
-      replicas: ids.map((nodeId) => ({
-        replicaId: nodeId as number as ReplicaId,
-        nodeId,
-        isLearner: false,
-      })),
-    },
-  ],
-  leaders: [],
-};
+const view = viewOf(ids);
 
 beforeEach(() => {
   vi.useFakeTimers();
