@@ -64,7 +64,7 @@ export interface LogAdapter {
   open(options?: { readonly rewritesRows?: boolean }): Promise<LogHost>;
 }
 
-export function reportsOf(store: LogStore): Reports {
+function reportsOf(store: LogStore): Reports {
   const reports: Reports = { durable: [], fetched: [], failures: [] };
   store.subscribe({
     onDurable: (batchNumber) => reports.durable.push(batchNumber),
