@@ -76,12 +76,26 @@ export async function judgeNodes(
     ...cluster.nodeIds.flatMap((id) => lastWords(cluster, id)),
   ];
   if (complaints.length > 0) throw new Error(complaints.join('\n'));
-  const { exitCode, out, err } = await moku(['status', '--nodes', cluster.clientAddress]);
+  await untilLinked(cluster, restMs);
+}
+
+/**
+ * Waits until all nodes are linked, as `moku status` says it: at rest two followers may still be in the
+ * pause before they dial each other again.
+ */
+async function untilLinked(cluster: ProcessCluster, withinMs: number): Promise<void> {
+  let told = '';
   const others = cluster.nodeIds.length - 1;
-  const linked = out.split(` ${others}/${others} `).length - 1;
-  if (exitCode !== 0 || linked !== cluster.nodeIds.length) {
-    throw new Error(`moku status: exit code ${exitCode}\n${out}${err}`);
-  }
+  await until(
+    () => `all nodes linked in moku status: ${told}`,
+    withinMs,
+    async () => {
+      const { exitCode, out, err } = await moku(['status', '--nodes', cluster.clientAddress]);
+      told = `exit code ${exitCode}\n${out}${err}`;
+      const linked = out.split(` ${others}/${others} `).length - 1;
+      return exitCode === 0 && linked === cluster.nodeIds.length;
+    },
+  );
 }
 
 /** Why the cluster is not at rest yet. */
